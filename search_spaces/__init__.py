@@ -1,0 +1,1 @@
+"""What may vary: dimensions, spaces and the named axes of a mixup study. Torch-free."""

@@ -1,0 +1,131 @@
+"""The shapes of an answer: what the analysis returns and every reader (page, table, MLflow) shows.
+
+Errors are fractions in [0, 1]; losses are in nats; times are unix seconds; alphas are Beta(alpha, alpha) parameters.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its interval at the study's level; the interval is None where the data cannot give one."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweetSpot:
+    """Where alpha's sweet spot lies at one capacity: the confidence set of the best rung and its hull.
+
+    `alpha` is the best rung of the ladder; `low` and `high` the hull in alpha, reaching halfway (in epsilon) to the
+    neighbouring rungs. `verdict`: bracketed, edge, flat, or not enough data. `gain_over_erm` is risk(ERM) - risk(alpha).
+    """
+
+    alpha: float
+    alphas_in_set: tuple[float, ...]
+    low: float
+    high: float
+    verdict: str
+    level: float
+    gain_over_erm: Estimate | None
+    p_beats_erm: float | None
+    num_splits: int
+    advice: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlphaPoint:
+    """One rung of the ladder at one capacity, averaged over splits. `missing` counts planned trials without a result."""
+
+    alpha: float
+    epsilon: float
+    num_trials: int
+    num_splits: int
+    missing: int
+    val_error: Estimate
+    val_loss: Estimate
+    test_error: Estimate
+    test_loss: Estimate
+    train_clean_error: Estimate
+    train_clean_loss: Estimate
+    gap_error: Estimate
+    bias2: Estimate | None
+    variance: Estimate | None
+    kl_bias: Estimate | None
+    kl_variance: Estimate | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CapacityResult:
+    """Everything about one capacity. `setting` holds the knobs its ladder was measured at."""
+
+    capacity: str
+    num_parameters: int | None
+    setting: dict[str, Any]
+    points: tuple[AlphaPoint, ...]
+    sweet_error: SweetSpot
+    sweet_loss: SweetSpot
+    clean_error_slope: Estimate | None
+
+    def sweet(self, objective: str) -> SweetSpot:
+        return self.sweet_loss if objective == "val/loss" else self.sweet_error
+
+    def point(self, alpha: float) -> AlphaPoint | None:
+        return next((point for point in self.points if point.alpha == alpha), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conjecture:
+    """Does more capacity make clean training error less sensitive to alpha?
+
+    `interaction`: change of the slope d(clean training error)/d(epsilon) per tenfold parameters; negative supports it.
+    """
+
+    interaction: Estimate | None
+    verdict: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchTrial:
+    """One trial of the search stage. `value` is the objective at its end, None when it did not finish."""
+
+    number: int
+    capacity: str
+    setting: dict[str, Any]
+    value: float | None
+    state: str
+    ended_at: float | None
+    origin: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """One attempt on the timeline."""
+
+    worker: str
+    start: float
+    end: float
+    state: str
+    stage: str
+    capacity: str
+    key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyResults:
+    """The whole answer of a study."""
+
+    study: str
+    objective: str
+    capacities: tuple[CapacityResult, ...]
+    conjecture: Conjecture
+    search: tuple[SearchTrial, ...]
+    importance: dict[str, dict[str, Estimate]]
+    timeline: tuple[Bar, ...]
+    counts: dict[str, int]
+    provenance: dict[str, Any]
+    notes: tuple[str, ...] = field(default=())

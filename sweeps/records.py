@@ -1,0 +1,180 @@
+"""The shapes that travel between the rooms: what a trial is, what a worker reports, what the ledger returns.
+
+Plain frozen dataclasses of JSON-able values. Knows no database, no Ray, no MLflow and no torch.
+"""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+PENDING, RUNNING, INTERRUPTED = "PENDING", "RUNNING", "INTERRUPTED"
+FINISHED, PRUNED, FAILED = "FINISHED", "PRUNED", "FAILED"
+TRIAL_STATES = (PENDING, RUNNING, INTERRUPTED, FINISHED, PRUNED, FAILED)
+FINAL_STATES = (FINISHED, PRUNED, FAILED)
+
+ENDED, LOST = "ENDED", "LOST"
+ATTEMPT_STATES = (RUNNING, ENDED, LOST, INTERRUPTED)
+
+FAILURE_CLASSES = ("DIVERGED", "OOM", "DISK", "CRASHED", "TIMEOUT", "LOST")
+SEARCH, MEASURE = "search", "measure"
+
+
+class Replicate(NamedTuple):
+    """Which repetition of an arm: the training split, and which seed on that split."""
+
+    split: int
+    repeat: int
+
+    def __str__(self) -> str:
+        return f"{self.split}.{self.repeat}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialSpec:
+    """A trial that is to run: one arm x one replicate, and where in the study it belongs.
+
+    `number` counts asks within a capacity in the search stage, and ladder positions in the measure stage. `setting` holds
+    the searched axes only, `config` every TrialConfig field. `brain` is what the sampler must remember of this ask.
+    """
+
+    key: str
+    stage: str
+    number: int
+    capacity: str
+    arm_key: str
+    split: int
+    repeat: int
+    config: dict[str, Any]
+    setting: dict[str, Any]
+    origin: str
+    brain: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def replicate(self) -> Replicate:
+        return Replicate(self.split, self.repeat)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """The metrics of one epoch. `at` is the unix time when the epoch ended; durations are seconds."""
+
+    epoch: int
+    at: float
+    seconds: float
+    eval_seconds: float
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class End:
+    """How a trial ended: `state` FINISHED, or FAILED with a class and a text."""
+
+    state: str
+    failure_class: str | None = None
+    failure_text: str | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    num_parameters: int | None = None
+    predictions_path: str | None = None
+    predictions_digest: str | None = None
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a worker sends: the epochs since its last report and, the last time, how the trial ended.
+
+    `token` names the attempt; a report whose attempt is closed or superseded is refused by the ledger.
+    """
+
+    key: str
+    token: str
+    worker: str
+    node: str
+    device: str
+    started_at: float
+    rows: tuple[Row, ...] = ()
+    end: End | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Report":
+        rows = tuple(Row(**row) for row in values.get("rows", ()))
+        end = End(**values["end"]) if values.get("end") else None
+        return cls(**{**values, "rows": rows, "end": end})
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyRecord:
+    """A study as the ledger knows it."""
+
+    id: int
+    name: str
+    identity: dict[str, Any]
+    spec: dict[str, Any]
+    provenance: dict[str, Any]
+    created_at: float
+    revision: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRecord:
+    """A trial as the ledger knows it. `metrics` are the final ones; `revision` counts the study's changes up to its last."""
+
+    id: int
+    study_id: int
+    key: str
+    stage: str
+    number: int
+    capacity: str
+    arm_key: str
+    split: int
+    repeat: int
+    config: dict[str, Any]
+    setting: dict[str, Any]
+    origin: str
+    brain: dict[str, Any]
+    state: str
+    failure_class: str | None
+    failure_text: str | None
+    metrics: dict[str, float]
+    num_parameters: int | None
+    predictions_path: str | None
+    predictions_digest: str | None
+    provenance: dict[str, Any]
+    last_epoch: int
+    created_at: float
+    started_at: float | None
+    ended_at: float | None
+    revision: int
+
+    @property
+    def replicate(self) -> Replicate:
+        return Replicate(self.split, self.repeat)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttemptRecord:
+    """One try to run a trial: where, when, and how it ended."""
+
+    id: int
+    trial_id: int
+    number: int
+    token: str
+    worker: str
+    node: str
+    device: str
+    state: str
+    started_at: float
+    ended_at: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """Something decided about a trial: kind `prune`, `retry`, `stale_report` ..., with what it was decided on."""
+
+    id: int
+    trial_id: int
+    kind: str
+    at: float
+    detail: dict[str, Any]
