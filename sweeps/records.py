@@ -32,8 +32,8 @@ class Replicate(NamedTuple):
 class TrialSpec:
     """A trial that is to run: one arm x one replicate, and where in the study it belongs.
 
-    `number` counts asks within a capacity in the search stage, and ladder positions in the measure stage. `setting` holds
-    the searched axes only, `config` every TrialConfig field. `brain` is what the sampler must remember of this ask.
+    `number` counts asks within a capacity in the search stage, and ladder positions in the measure stage. `setting`
+    holds the searched axes only, `config` every TrialConfig field, `brain` what the sampler must remember of this ask.
     """
 
     key: str
@@ -119,7 +119,7 @@ class StudyRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRecord:
-    """A trial as the ledger knows it. `metrics` are the final ones; `revision` counts the study's changes up to its last."""
+    """A trial as the ledger knows it. `metrics` are the final ones, `revision` the study's when it last changed."""
 
     id: int
     study_id: int
@@ -167,14 +167,18 @@ class AttemptRecord:
     state: str
     started_at: float
     ended_at: float | None
+    text: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """Something decided about a trial: kind `prune`, `retry`, `stale_report` ..., with what it was decided on."""
+    """Something decided about a trial, and on what: kind `prune`, `fail`, `stale_report` ...
+
+    `trial_id` is None for what concerns the whole study.
+    """
 
     id: int
-    trial_id: int
+    trial_id: int | None
     kind: str
     at: float
     detail: dict[str, Any]

@@ -21,7 +21,8 @@ class SweetSpot:
     """Where alpha's sweet spot lies at one capacity: the confidence set of the best rung and its hull.
 
     `alpha` is the best rung of the ladder; `low` and `high` the hull in alpha, reaching halfway (in epsilon) to the
-    neighbouring rungs. `verdict`: bracketed, edge, flat, or not enough data. `gain_over_erm` is risk(ERM) - risk(alpha).
+    neighbouring rungs. `verdict`: bracketed, edge, flat, or not enough data. `gain_over_erm` is
+    risk(ERM) - risk(alpha).
     """
 
     alpha: float
@@ -38,7 +39,7 @@ class SweetSpot:
 
 @dataclass(frozen=True, kw_only=True)
 class AlphaPoint:
-    """One rung of the ladder at one capacity, averaged over splits. `missing` counts planned trials without a result."""
+    """One rung of the ladder at one capacity, averaged over splits. `missing`: planned trials without a result."""
 
     alpha: float
     epsilon: float

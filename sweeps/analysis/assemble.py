@@ -1,0 +1,175 @@
+"""The answer of a study from its trials: ladder, sweet spots and decompositions per capacity; search; timeline.
+
+Pure assembly, valid at any moment of a run. Owns which analysis gets which numbers. Refuses to read the ledger or
+files: predictions come through a callable.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from sweeps.analysis import notes, provenance
+from sweeps.analysis.bias_variance import Decomposition, decompose
+from sweeps.analysis.capacity import clean_error_slope, interaction, judge_conjecture
+from sweeps.analysis.intervals import mean_estimate
+from sweeps.analysis.ladder import Ladder, MeasureLike, Rows, build_ladder, final_metric
+from sweeps.analysis.results import AlphaPoint, Bar, CapacityResult, Estimate, SearchTrial, StudyResults
+from sweeps.analysis.sweet_spot import sweet_spot
+from sweeps.records import ENDED, FINISHED, SEARCH, TRIAL_STATES, AttemptRecord, TrialRecord
+from trainable.moments import epsilon
+
+LoadPredictions = Callable[[TrialRecord], np.ndarray | None]
+"""Log-probabilities (test examples, classes) of a finished trial, also as a memory map; None when not kept."""
+
+POINT_METRICS = {
+    "val_error": "val/error", "val_loss": "val/loss", "test_error": "test/error", "test_loss": "test/loss",
+    "train_clean_error": "train_clean/error", "train_clean_loss": "train_clean/loss", "gap_error": "gap/error",
+}
+
+
+class CapacityLike(Protocol):
+    """A step of the model ladder, by its label."""
+
+    @property
+    def label(self) -> str: ...
+
+
+class StudyLike(Protocol):
+    """What the analysis asks of a study."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def objective(self) -> str: ...
+    @property
+    def capacities(self) -> Sequence[CapacityLike]: ...
+    @property
+    def measure(self) -> MeasureLike: ...
+
+
+def analyse(
+    study: StudyLike, trials: Sequence[TrialRecord], rows: Rows, attempts: Sequence[AttemptRecord],
+    load_predictions: LoadPredictions, test_labels: np.ndarray | None,
+) -> StudyResults:
+    """Everything the study can say so far; `importance` stays empty (see importance.with_importance).
+
+    Only finished trials enter a number; `notes` says what is missing and what the intervals cover. Without test labels
+    there is no bias and no variance.
+    """
+    labels = dict.fromkeys([capacity.label for capacity in study.capacities] + [trial.capacity for trial in trials])
+    ladders = [build_ladder(label, trials, study.measure) for label in labels]
+    told: list[str] = [*notes.on_randomness(ladders, study.measure), *notes.on_progress(trials, ladders)]
+    capacities = []
+    for ladder in ladders:
+        result, problems = capacity_result(ladder, rows, load_predictions, test_labels)
+        capacities.append(result)
+        told += [*notes.on_gaps(ladder, rows, study.objective, trials), *problems]
+    merged, differences = provenance.merge(trial for trial in trials if trial.state == FINISHED)
+    return StudyResults(
+        study=study.name, objective=study.objective, capacities=tuple(capacities),
+        conjecture=judge_conjecture(conjectured_change(ladders, rows), capacities, study.objective),
+        search=search_trials(trials, rows, study.objective), importance={}, timeline=timeline(trials, rows, attempts),
+        counts=count(trials), provenance=merged, notes=(*told, *differences))
+
+
+def capacity_result(
+    ladder: Ladder, rows: Rows, load_predictions: LoadPredictions, test_labels: np.ndarray | None,
+) -> tuple[CapacityResult, list[str]]:
+    """One capacity, and what was wrong with its predictions. A rung without any result has no point."""
+    tables = {field: ladder.table(rows, metric) for field, metric in POINT_METRICS.items()}
+    points, problems = [], []
+    for place, alpha in enumerate(ladder.alphas):
+        if not ladder.trials(alpha):
+            continue
+        estimates = {field: mean_estimate(table_SA[:, place], overlap=ladder.overlap)
+                     for field, table_SA in tables.items()}
+        decomposed, problem = decompose_rung(ladder, alpha, load_predictions, test_labels)
+        problems += [f"{ladder.capacity}, alpha {alpha:g}: {problem}"] if problem else []
+        points.append(alpha_point(ladder, alpha, estimates, decomposed))
+    return CapacityResult(
+        capacity=ladder.capacity, num_parameters=ladder.num_parameters, setting=ladder.setting, points=tuple(points),
+        sweet_error=sweet_spot(tables["val_error"], ladder.alphas, overlap=ladder.overlap),
+        sweet_loss=sweet_spot(tables["val_loss"], ladder.alphas, overlap=ladder.overlap),
+        clean_error_slope=clean_error_slope(tables["train_clean_error"], ladder.alphas, overlap=ladder.overlap),
+    ), problems
+
+
+def alpha_point(
+    ladder: Ladder, alpha: float, estimates: dict[str, Estimate],
+    decomposed: tuple[Decomposition, Decomposition] | None,
+) -> AlphaPoint:
+    trials = ladder.trials(alpha)
+    squared, entropic = decomposed or (None, None)
+    return AlphaPoint(
+        alpha=alpha, epsilon=epsilon(alpha), num_trials=len(trials), missing=ladder.missing(alpha),
+        num_splits=len({trial.split for trial in trials}), **estimates,
+        bias2=squared.bias if squared else None, variance=squared.variance if squared else None,
+        kl_bias=entropic.bias if entropic else None, kl_variance=entropic.variance if entropic else None)
+
+
+def decompose_rung(
+    ladder: Ladder, alpha: float, load_predictions: LoadPredictions, test_labels: np.ndarray | None,
+) -> tuple[tuple[Decomposition, Decomposition] | None, str]:
+    """(decompositions, problem) of a rung's kept predictions; None with fewer than two models."""
+    if test_labels is None:
+        return None, ""
+    found = [(trial.split, log_probs_NK) for trial in ladder.trials(alpha)
+             if (log_probs_NK := load_predictions(trial)) is not None]
+    if len(found) < 2:
+        return None, ""
+    splits, log_probs = zip(*found, strict=True)
+    try:
+        decomposed = decompose(splits, log_probs, test_labels, overlap=ladder.overlap)
+    except ValueError as error:
+        return None, f"no bias and variance: {error}."
+    if decomposed[0].variance is None:
+        return decomposed, "all models share one split; seeds alone do not give the variance."
+    return decomposed, ""
+
+
+def conjectured_change(ladders: Sequence[Ladder], rows: Rows) -> Estimate | None:
+    """The interaction of slope and size over the rungs and splits that any capacity has."""
+    alphas = sorted({alpha for ladder in ladders for alpha in ladder.alphas})
+    splits = sorted({split for ladder in ladders for split in ladder.splits})
+    if not ladders or not splits:
+        return None
+    error_CSA = np.full((len(ladders), len(splits), len(alphas)), np.nan)
+    for place, ladder in enumerate(ladders):
+        places_S = [splits.index(split) for split in ladder.splits]
+        places_A = [alphas.index(alpha) for alpha in ladder.alphas]
+        error_CSA[place][np.ix_(places_S, places_A)] = ladder.table(rows, "train_clean/error")
+    return interaction(error_CSA, alphas, [ladder.num_parameters for ladder in ladders],
+                       overlap=max(ladder.overlap for ladder in ladders))
+
+
+def search_trials(trials: Sequence[TrialRecord], rows: Rows, objective: str) -> tuple[SearchTrial, ...]:
+    """The search stage in order of its asks, capacity by capacity. Only a finished trial has a value."""
+    asked = [trial for trial in trials if trial.stage == SEARCH]
+    return tuple(
+        SearchTrial(number=trial.number, capacity=trial.capacity, setting=dict(trial.setting), state=trial.state,
+                    value=final_metric(trial, rows, objective) if trial.state == FINISHED else None,
+                    ended_at=trial.ended_at, origin=trial.origin)
+        for trial in sorted(asked, key=lambda trial: (trial.capacity, trial.number)))
+
+
+def timeline(trials: Sequence[TrialRecord], rows: Rows, attempts: Sequence[AttemptRecord]) -> tuple[Bar, ...]:
+    """One bar per attempt: an open one reaches to its last known epoch, an ended one shows its trial's state."""
+    by_id = {trial.id: trial for trial in trials}
+    bars = []
+    for attempt in sorted(attempts, key=lambda attempt: (attempt.started_at, attempt.id)):
+        if (trial := by_id.get(attempt.trial_id)) is None:
+            continue
+        last = max((row.at for row in rows.get(trial.id, ())), default=attempt.started_at)
+        end = attempt.ended_at if attempt.ended_at is not None else max(last, attempt.started_at)
+        bars.append(Bar(worker=attempt.worker, start=attempt.started_at, end=end, stage=trial.stage,
+                        capacity=trial.capacity, key=trial.key,
+                        state=trial.state if attempt.state == ENDED else attempt.state))
+    return tuple(bars)
+
+
+def count(trials: Sequence[TrialRecord]) -> dict[str, int]:
+    """Trials per state (all states, also those without a trial), and `total`."""
+    found = Counter(trial.state for trial in trials)
+    return {**{state: found[state] for state in TRIAL_STATES}, "total": len(trials)}

@@ -1,0 +1,122 @@
+"""One capacity's ladder as tables: which finished trials stand in which cell (rung, split), and what is missing.
+
+Owns the turning of trial records into per-split numbers. Refuses to know statistics, the ledger and files.
+
+Axes: S splits, A rungs (alphas, ascending).
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from sweeps.records import FINISHED, MEASURE, Row, TrialRecord
+
+Rows = Mapping[int, Sequence[Row]]
+"""The epochs of each trial, by trial id."""
+
+UNKNOWN_OVERLAP = 0.25
+"""n_val/n_train of a fifth of the pool for validation and the rest for training: the default sizes of a split."""
+
+
+class MeasureLike(Protocol):
+    """What is asked of a study's measure stage: the planned rungs, splits and seeds per split."""
+
+    @property
+    def alphas(self) -> Sequence[float]: ...
+    @property
+    def splits(self) -> int: ...
+    @property
+    def seeds(self) -> int: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ladder:
+    """The measure stage of one capacity. `cells` hold finished trials only; `strays` were measured at other knobs."""
+
+    capacity: str
+    setting: dict[str, Any]
+    num_parameters: int | None
+    alphas: tuple[float, ...]
+    splits: tuple[int, ...]
+    cells: dict[tuple[float, int], list[TrialRecord]]
+    planned_per_rung: int
+    strays: int
+    overlap: float
+
+    def trials(self, alpha: float) -> list[TrialRecord]:
+        """Finished trials of a rung, by split and repeat."""
+        return [trial for split in self.splits for trial in self.cells.get((alpha, split), [])]
+
+    def missing(self, alpha: float) -> int:
+        return max(0, self.planned_per_rung - len(self.trials(alpha)))
+
+    def table(self, rows: Rows, metric: str) -> np.ndarray:
+        """The metric at the end of the trials, averaged over repeats: (S, A), NaN where a cell has no finite result."""
+        table_SA = np.full((len(self.splits), len(self.alphas)), math.nan)
+        for (alpha, split), trials in self.cells.items():
+            values = [value for trial in trials if (value := final_metric(trial, rows, metric)) is not None]
+            if values:
+                table_SA[self.splits.index(split), self.alphas.index(alpha)] = sum(values) / len(values)
+        return table_SA
+
+
+def final_metric(trial: TrialRecord, rows: Rows, metric: str) -> float | None:
+    """The metric at a trial's end: from its final metrics, else from its last epoch; None when absent or not finite."""
+    value = trial.metrics.get(metric)
+    if value is None and (own := rows.get(trial.id)):
+        value = max(own, key=lambda row: row.epoch).metrics.get(metric)
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def build_ladder(capacity: str, trials: Sequence[TrialRecord], measure: MeasureLike) -> Ladder:
+    """The ladder of one capacity from all trials of the study, at any moment of the run.
+
+    Rungs are those planned and those measured. A ladder means one setting of the other knobs: where trials disagree
+    (the best setting changed between two runs) the setting of most finished trials counts, and the others are strays.
+    """
+    mine = [trial for trial in trials if trial.stage == MEASURE and trial.capacity == capacity]
+    finished = [trial for trial in mine if trial.state == FINISHED]
+    settings = Counter(knobs(trial) for trial in finished or mine)
+    chosen = settings.most_common(1)[0][0] if settings else ()
+    same = [trial for trial in finished if knobs(trial) == chosen]
+    cells: dict[tuple[float, int], list[TrialRecord]] = {}
+    for trial in sorted(same, key=lambda trial: trial.repeat):
+        cells.setdefault((alpha_of(trial), trial.split), []).append(trial)
+    parameters = [trial.num_parameters for trial in trials if trial.capacity == capacity and trial.num_parameters]
+    return Ladder(
+        capacity=capacity, setting=setting_of([trial for trial in mine if knobs(trial) == chosen]), cells=cells,
+        alphas=tuple(sorted({float(alpha) for alpha in measure.alphas} | {alpha for alpha, _ in cells})),
+        num_parameters=parameters[0] if parameters else None, splits=tuple(sorted({split for _, split in cells})),
+        planned_per_rung=measure.splits * measure.seeds, strays=len(finished) - len(same),
+        overlap=overlap_ratio(same[0]) if same else 0.0)
+
+
+def alpha_of(trial: TrialRecord) -> float:
+    return float(trial.config.get("alpha", trial.setting.get("alpha", 0.0)))
+
+
+def knobs(trial: TrialRecord) -> tuple[tuple[str, str], ...]:
+    """The searched axes but alpha, in a form that can be counted."""
+    return tuple(sorted((name, repr(value)) for name, value in trial.setting.items() if name != "alpha"))
+
+
+def setting_of(trials: Sequence[TrialRecord]) -> dict[str, Any]:
+    return {name: value for name, value in trials[0].setting.items() if name != "alpha"} if trials else {}
+
+
+def sizes(trial: TrialRecord) -> tuple[int, int] | None:
+    """(training, validation) examples of the trial's split, as recorded by the worker or fixed by its config."""
+    found = [trial.provenance.get(name) or trial.config.get(name) for name in ("train_size", "val_size")]
+    return (int(found[0]), int(found[1])) if found[0] and found[1] else None
+
+
+def overlap_ratio(trial: TrialRecord) -> float:
+    """n_val/n_train where splits are drawn afresh from one pool, so that they overlap; 0 where they share nothing."""
+    if trial.config.get("split_kind") == "disjoint":
+        return 0.0
+    known = sizes(trial)
+    return known[1] / known[0] if known else UNKNOWN_OVERLAP

@@ -1,0 +1,73 @@
+"""The sentences that must stand beside the numbers: which randomness they cover, what is missing, what does not fit.
+
+Pure text from ladders and records. Refuses to compute any result.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from sweeps.analysis.arms import comparable
+from sweeps.analysis.ladder import Ladder, MeasureLike, Rows, sizes
+from sweeps.records import FAILED, MEASURE, TrialRecord
+
+
+def on_randomness(ladders: Sequence[Ladder], measure: MeasureLike) -> list[str]:
+    """What the intervals speak of, and what they do not."""
+    ladders = [ladder for ladder in ladders if ladder.cells]
+    if not ladders:
+        return []
+    per_split = "one seed" if measure.seeds == 1 else f"the mean of {measure.seeds} seeds"
+    notes = [f"Intervals cover the draw of training and validation split ({per_split} per split) at 95 %."]
+    if (overlap := max(ladder.overlap for ladder in ladders)) > 0:
+        known = all(sizes(found[0]) for ladder in ladders for found in ladder.cells.values())
+        source = "" if known else ", that of default sizes since the trials did not record theirs"
+        notes.append("Splits are drawn from one pool and overlap, so variances of means carry 1/S + n_val/n_train = "
+                     f"1/S + {overlap:.3g} (Nadeau-Bengio{source}); variance between models stays a lower bound.")
+    else:
+        notes.append("Splits share no examples.")
+    notes.append("All models are scored on one common test set: its own sampling noise is in no interval. "
+                 "Test metrics chose nothing.")
+    return notes
+
+
+def on_progress(trials: Sequence[TrialRecord], ladders: Sequence[Ladder]) -> list[str]:
+    """What is not there: trials still to come, and failures by class."""
+    notes = []
+    planned = sum(ladder.planned_per_rung * len(ladder.alphas) for ladder in ladders)
+    finished = sum(len(found) for ladder in ladders for found in ladder.cells.values())
+    if finished < planned:
+        notes.append(f"{finished} of {planned} planned trials of the ladder have a result.")
+    for stage in dict.fromkeys(trial.stage for trial in trials):
+        failures = Counter(trial.failure_class or "unknown" for trial in trials
+                           if trial.stage == stage and trial.state == FAILED)
+        if failures:
+            told = ", ".join(f"{count} {name}" for name, count in sorted(failures.items()))
+            notes.append(f"{sum(failures.values())} trials of the {stage} stage failed: {told}.")
+    return notes
+
+
+def on_gaps(ladder: Ladder, rows: Rows, metric: str, trials: Sequence[TrialRecord]) -> list[str]:
+    """Rungs with missing replicates, and those that the sweet spot leaves out."""
+    notes = []
+    missing = {alpha: ladder.missing(alpha) for alpha in ladder.alphas if ladder.missing(alpha)}
+    if missing and ladder.cells:
+        told = ", ".join(f"{count} at alpha {alpha:g}" for alpha, count in missing.items())
+        notes.append(f"{ladder.capacity}: results are missing ({told}); "
+                     "these rungs are compared on the splits they have.")
+    table_SA = ladder.table(rows, metric)
+    dropped = sorted(set(range(len(ladder.alphas))) - set(comparable(table_SA).tolist()))
+    if dropped and np.isfinite(table_SA).any():
+        told = ", ".join(f"{ladder.alphas[place]:g}" for place in dropped)
+        notes.append(f"{ladder.capacity}: alpha {told} left out of the sweet spot: results on fewer than half of the "
+                     "splits, or on none that other rungs share.")
+    diverged = sorted({float(trial.config["alpha"]) for trial in trials if trial.stage == MEASURE
+                       and trial.capacity == ladder.capacity and trial.failure_class == "DIVERGED"})
+    if diverged:
+        notes.append(f"{ladder.capacity}: training diverged at alpha {', '.join(f'{alpha:g}' for alpha in diverged)}; "
+                     "what is left of these rungs is a favourable selection.")
+    if ladder.strays:
+        notes.append(f"{ladder.capacity}: {ladder.strays} trials were measured at another setting of the other knobs "
+                     "and are left out.")
+    return notes

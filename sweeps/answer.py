@@ -1,0 +1,89 @@
+"""What a study says so far, read from the ledger alone: the results, the page, the status.
+
+Reads and never writes the ledger, so it may run beside a driver. Imports neither torch nor ray.
+"""
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sweeps.home import Home
+from sweeps.ledger import Ledger
+from sweeps.records import FAILED, FINAL_STATES, MEASURE, SEARCH, StudyRecord, TrialRecord
+from sweeps.storage import labels_path, read_array
+from sweeps.study import Study
+from trainable.config import nearest
+from trainable.errors import StudyError
+
+if TYPE_CHECKING:
+    from sweeps.analysis.results import StudyResults
+
+
+def answer(home: Home, name: str) -> tuple["StudyResults", Path]:
+    """The results of the study in the ledger, and the page written from them. StudyError when the ledger has no such study."""
+    from sweeps.report import write_report
+    ledger = open_existing(home)
+    try:
+        results = results_of(ledger, known_study(ledger, name), home.storage)
+    finally:
+        ledger.close()
+    return results, write_report(results, home.report(name))
+
+
+def results_of(ledger: Ledger, record: StudyRecord, storage: str) -> "StudyResults":
+    """Everything the ledger and the stored predictions say about a study."""
+    from sweeps.analysis.assemble import analyse
+    from sweeps.analysis.importance import with_importance
+    from sweeps.brain import axis_importance
+    study = Study.from_dict(record.spec)
+
+    def predictions(trial: TrialRecord) -> Any:
+        return trial.predictions_path and read_array(storage, trial.predictions_path, trial.predictions_digest)
+
+    labels = read_array(storage, labels_path(study.name))
+    results = analyse(study, ledger.trials(record.id), ledger.rows(record.id), ledger.attempts(record.id), predictions, labels)
+    return with_importance(results, lambda settings, values: axis_importance(study, settings, values))
+
+
+def study_status(home: Home, name: str) -> dict[str, Any]:
+    """How far a study is, as plain values. The keys are stable: study, driver, complete, trials, failures, planned."""
+    ledger = open_existing(home)
+    try:
+        record = known_study(ledger, name)
+        trials, holder = ledger.trials(record.id), ledger.driver(record.id)
+    finally:
+        ledger.close()
+    study = Study.from_dict(record.spec)
+    counts = {stage: dict(sorted(Counter(trial.state for trial in trials if trial.stage == stage).items()))
+              for stage in (SEARCH, MEASURE)}
+    failures = Counter((trial.failure_class or "", last_line(trial.failure_text)) for trial in trials if trial.state == FAILED)
+    planned = {SEARCH: study.search.max_trials * len(study.capacities), MEASURE: study.num_measure()}
+    return {
+        "study": name, "driver": f"process {holder.pid} on {holder.host}" if holder else None,
+        "complete": all(trial.state in FINAL_STATES for trial in trials) and bool(record.provenance.get("complete")),
+        "planned": planned, "trials": counts,
+        "failures": [{"class": kind, "text": text, "count": count} for (kind, text), count in failures.most_common()],
+    }
+
+
+def open_existing(home: Home) -> Ledger:
+    """The ledger, for reading. StudyError when nothing was ever run here."""
+    path = Path(home.ledger.removeprefix("sqlite:///"))
+    if home.ledger.startswith("sqlite:") and not path.exists():
+        raise StudyError(f"{path}: there is no ledger yet; `mixup-sweep run` makes one (SWEEP_HOME says where)")
+    return Ledger.open(home.ledger, read_only=True)
+
+
+def known_study(ledger: Ledger, name: str) -> StudyRecord:
+    """The ledger's record of a study. StudyError, with the studies it knows, when there is none."""
+    record = ledger.study(name)
+    if record is None:
+        known = [study.name for study in ledger.studies()]
+        raise StudyError(f"study {name!r} has not begun in {ledger.name}{nearest(name, known)}"
+                         f"; it knows {', '.join(known) or 'none'}")
+    return record
+
+
+def last_line(text: str | None) -> str:
+    """The line of a traceback that says what happened."""
+    return ((text or "").strip().splitlines() or [""])[-1]

@@ -1,0 +1,202 @@
+"""The command line: `mixup-sweep`, or `python -m sweeps`. Says what happened and what to do next; decides nothing.
+
+Exit codes: 0 done, 2 wrong usage or study, 3 done but more trials failed than the study tolerates, 4 infrastructure,
+5 interrupted and resumable, 130 interrupted twice.
+"""
+
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Collection
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from sweeps.home import Home
+from sweeps.study import Study, load_study, ready_studies
+from trainable.errors import ConfigError, DataError, MixupSweepError, ModelError, StudyChanged, StudyError
+
+if TYPE_CHECKING:
+    from sweeps.analysis.results import StudyResults
+
+DONE, USAGE, FAILURES, INFRASTRUCTURE, INTERRUPTED, INTERRUPTED_TWICE = 0, 2, 3, 4, 5, 130
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
+                  help="Hyper-parameter sweeps for mixup training: alpha's sweet spot, with an interval, per capacity.")
+out = Console(highlight=False)
+
+StudyName = Annotated[str, typer.Argument(help="a ready study by name, or the path of a study file")]
+Sets = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change one key; may be repeated")]
+LedgerUrl = Annotated[str | None, typer.Option("--ledger", help="database of the ledger, if not under SWEEP_HOME")]
+TrackingUri = Annotated[str | None, typer.Option("--tracking-uri", help="MLflow database or server")]
+Storage = Annotated[str | None, typer.Option("--storage", help="folder or URL that the driver and all workers reach")]
+
+
+def main() -> None:
+    """Run the command line; errors a user can cause become one text on stderr and an exit code."""
+    try:
+        app()
+    except MixupSweepError as error:
+        Console(stderr=True, highlight=False).print(f"error: {error}", markup=False, soft_wrap=True)
+        wrong = isinstance(error, ConfigError | DataError | ModelError | StudyChanged | StudyError)
+        sys.exit(USAGE if wrong else INFRASTRUCTURE)
+
+
+@app.command()
+def run(study: StudyName = "digits", sets: Sets = None, ledger: LedgerUrl = None, tracking_uri: TrackingUri = None,
+        storage: Storage = None,
+        address: Annotated[str | None, typer.Option(help="a Ray cluster to join, else RAY_ADDRESS, else this machine")] = None,
+        tracker: Annotated[str, typer.Option(help="on: MLflow must answer now; defer: catch up when it does")] = "on",
+        ) -> None:
+    """Run a study, or go on with one that has begun; ends with the table and where to look."""
+    from sweeps.progress import Progress
+    from sweeps.run import RunOptions, run_study
+    home = Home.resolve(ledger=ledger, tracking_uri=tracking_uri, storage=storage)
+    if tracker not in ("on", "defer"):
+        raise StudyError(f"--tracker = {tracker!r}: must be one of on, defer")
+    loaded = load_study(study, overrides=sets or [])
+    outcome = run_study(loaded, home, RunOptions(address=address, defer_tracking=tracker == "defer"), partial(Progress, out))
+    if outcome.interrupted:
+        out.print(f"Interrupted. The same command goes on: {_command()}", soft_wrap=True)
+        sys.exit(INTERRUPTED)
+    _show_results(outcome.results)
+    if not outcome.tracked:
+        out.print(f"MLflow does not have everything yet: mixup-sweep sync {study}", soft_wrap=True)
+    out.print(f"report  {outcome.report}\nMLflow  make ui STUDY={study}   (mixup-sweep ui {study})", soft_wrap=True)
+    if outcome.failed_share > loaded.tolerance:
+        out.print(f"{outcome.num_failed} trials failed, more than the study tolerates ({loaded.tolerance:.0%}): "
+                  "the report lists why.", soft_wrap=True)
+        sys.exit(FAILURES)
+
+
+@app.command()
+def plan(study: StudyName = "digits", sets: Sets = None) -> None:
+    """The study with every default filled in, and what it would run: trials, space, cost."""
+    from sweeps.plan import plan as make_plan
+    loaded = load_study(study, overrides=sets or [])
+    out.print(loaded.to_yaml(), markup=False, soft_wrap=True)
+    made = make_plan(loaded)
+    for title, rows in made.tables().items():
+        _table(title, rows)
+
+
+@app.command()
+def studies() -> None:
+    """The studies that come with this package."""
+    _table("studies", [{"study": name, "what it asks": text} for name, text in ready_studies().items()])
+
+
+@app.command()
+def status(study: StudyName = "digits", as_json: Annotated[bool, typer.Option("--json", help="for scripts")] = False,
+           ledger: LedgerUrl = None) -> None:
+    """How far a study is: trials by stage and state, failures, who drives it."""
+    from sweeps.answer import study_status
+    found = study_status(Home.resolve(ledger=ledger), _name(study))
+    if as_json:
+        print(json.dumps(found, sort_keys=True))
+        return
+    _table(f"{found['study']}: {found['driver'] or 'nobody is running it'}",
+           [{"stage": stage, **states} for stage, states in found["trials"].items()])
+    if found["failures"]:
+        _table("failures", found["failures"])
+
+
+@app.command()
+def stop(study: StudyName = "digits", ledger: LedgerUrl = None) -> None:
+    """Ask the driver of a study to checkpoint and end; the same `run` goes on later."""
+    from sweeps.answer import driver_of
+    home, name = Home.resolve(ledger=ledger), _name(study)
+    holder = driver_of(home, name)
+    if holder is None:
+        out.print(f"nobody is running {name}")
+        return
+    if holder.host != socket.gethostname():
+        raise StudyError(f"{name} is driven by process {holder.pid} on {holder.host}: stop it there")
+    os.kill(holder.pid, signal.SIGTERM)
+    while driver_of(home, name) is not None:
+        time.sleep(0.2)
+    out.print(f"{name} is stopped; nothing is lost")
+
+
+@app.command()
+def trial(sets: Sets = None,
+          study: Annotated[str | None, typer.Option(help="take data, model and training from this study")] = None,
+          root: Annotated[str | None, typer.Option(help="where the dataset lies")] = None,
+          device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0 ..")] = "auto") -> None:
+    """One trial in this process, without Ray and MLflow: a row an epoch, then the final metrics."""
+    from sweeps.single import run_single, trial_config
+    config, source = trial_config(sets or [], study, root)
+    for row in run_single(config, source, device):
+        print(row, flush=True)
+
+
+@app.command()
+def report(study: StudyName = "digits", ledger: LedgerUrl = None, storage: Storage = None) -> None:
+    """Rebuild the report from the ledger, also while the study runs."""
+    from sweeps.answer import answer
+    home, name = Home.resolve(ledger=ledger, storage=storage), _name(study)
+    results, path = answer(home, name)
+    _show_results(results)
+    out.print(f"report  {path}", soft_wrap=True)
+
+
+@app.command()
+def sync(study: StudyName = "digits", ledger: LedgerUrl = None, tracking_uri: TrackingUri = None,
+         storage: Storage = None) -> None:
+    """Bring MLflow up to date with the ledger, also a new server from nothing."""
+    from sweeps.answer import answer
+    from sweeps.tracking import sync as bring
+    home, name = Home.resolve(ledger=ledger, tracking_uri=tracking_uri, storage=storage), _name(study)
+    results, path = answer(home, name)
+    bring(home, name, results, path)
+    out.print(f"{name} is complete in {home.tracking_uri}", soft_wrap=True)
+
+
+@app.command()
+def ui(study: StudyName = "digits", tracking_uri: TrackingUri = None,
+       port: Annotated[int, typer.Option(help="port on 127.0.0.1")] = 5000) -> None:
+    """Serve MLflow on 127.0.0.1 and print the link of the study."""
+    from sweeps.tracking import experiment_url, server_command
+    home = Home.resolve(tracking_uri=tracking_uri)
+    address = home.tracking_uri if "://" in home.tracking_uri and home.tracking_uri.startswith("http") else f"http://127.0.0.1:{port}"
+    out.print(f"{_name(study)}: {experiment_url(home.tracking_uri, _name(study), address)}", soft_wrap=True)
+    if address != home.tracking_uri:
+        command = server_command(home, port)
+        os.execv(command[0], command)
+
+
+def _name(study: str) -> str:
+    """The name a study goes by in the ledger: of a file, the name it gives itself."""
+    return load_study(study).name if Path(study).suffix in (".yaml", ".yml") or study in ready_studies() else study
+
+
+def _command() -> str:
+    return " ".join(["mixup-sweep", *sys.argv[1:]])
+
+
+def _show_results(results: "StudyResults") -> None:
+    from sweeps.tables import headline, headline_table, table_note
+    shown = headline_table(results)
+    _table(f"study {results.study}", [dict(zip(shown.columns, row, strict=True)) for row in shown.rows], shown.numeric)
+    out.print(table_note(results), soft_wrap=True)
+    for sentence in headline(results):
+        out.print(f"- {sentence}", soft_wrap=True)
+    for note in results.notes:
+        out.print(f"  note: {note}", soft_wrap=True)
+
+
+def _table(title: str, rows: list[dict[str, Any]], numeric: Collection[str] = ()) -> None:
+    table = Table(title=title, title_justify="left")
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    for column in columns:
+        table.add_column(column, overflow="fold", justify="right" if column in numeric else "left")
+    for row in rows:
+        table.add_row(*(str(row.get(column, "")) for column in columns))
+    out.print(table)

@@ -1,0 +1,145 @@
+"""Ray itself: join a cluster or start a local one, and see how many trials fit on it.
+
+Owns Ray's settings and the arithmetic of resources. Refuses to know trials and what they report.
+"""
+
+import logging
+import math
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray._raylet import Config  # type: ignore[attr-defined]
+
+from sweeps.study import Compute
+from trainable.errors import InfrastructureError
+
+MAX_TRIALS_PER_GPU = 4
+"""Most trials that `gpus: auto` puts on one GPU: a small model leaves it idle, but each process takes memory of its own."""
+OBJECT_STORE_BYTES = 192 * 2**20
+"""The local object store, beside the data. Reports are small, and Ray's own default is a third of the machine's memory."""
+
+_SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # a relative data root means the same in every worker
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a worker without a GPU sees none
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the executor has its own
+    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",  # the ledger is the memory; Tune's snapshot would cost more with every trial
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_WARN_THRESHOLD_S": "60",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """Processors and GPUs of one machine."""
+
+    cpus: float
+    gpus: float = 0.0
+
+    def fits(self, cpus: float, gpus: float) -> int:
+        """How many trials of this size run here at a time."""
+        by_gpu = math.inf if gpus == 0 else self.gpus * (1 // gpus) if gpus < 1 else self.gpus // gpus
+        return int(min(self.cpus / cpus + 1e-9, by_gpu))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """What one trial gets, and how many trials run at a time."""
+
+    cpus: float
+    gpus: float
+    num_workers: int
+
+    @property
+    def num_threads(self) -> int:
+        return max(1, int(self.cpus))
+
+
+def room(compute: Compute, nodes: Sequence[Node]) -> Room:
+    """Room for a study's trials on these machines. Raises InfrastructureError, with what there is, where none fits.
+
+    `gpus: auto` is an equal share of a GPU, as small as the processors allow and at most MAX_TRIALS_PER_GPU to one.
+    """
+    gpus = _share_of_gpu(compute.cpus, nodes) if compute.gpus == "auto" else float(compute.gpus)
+    num_fitting = sum(node.fits(compute.cpus, gpus) for node in nodes)
+    if num_fitting == 0:
+        wanted = f"{compute.cpus:g} CPUs" + (f" and {gpus:g} GPUs" if gpus else "")
+        raise InfrastructureError(f"a trial needs {wanted} on one machine (compute.cpus, compute.gpus), "
+                                  f"but there is {describe(nodes)}")
+    return Room(cpus=compute.cpus, gpus=gpus, num_workers=min(num_fitting, compute.max_concurrent or num_fitting))
+
+
+def describe(nodes: Sequence[Node]) -> str:
+    """What there is, in words: `1 machine with 2 CPUs and 0 GPUs`."""
+    kinds = [f"{node.cpus:g} CPUs and {node.gpus:g} GPUs" for node in nodes]
+    counts = {kind: kinds.count(kind) for kind in kinds}
+    return ", ".join(f"{count} machine{'s' * (count > 1)} with {kind}" for kind, count in counts.items()) or "no machine"
+
+
+def _share_of_gpu(cpus: float, nodes: Sequence[Node]) -> float:
+    sharing = [node.cpus / cpus / node.gpus for node in nodes if node.gpus and node.cpus >= cpus]
+    return 1 / max(1, min(MAX_TRIALS_PER_GPU, int(max(sharing) + 1e-9))) if sharing else 0.0
+
+
+@contextmanager
+def connected(address: str | None, data_bytes: int) -> Iterator[list[Node]]:
+    """Ray for the time of a sweep: the cluster at `address` or RAY_ADDRESS, else a local one that ends with the sweep.
+
+    A Ray that this process has already joined is used and left as it is. Raises InfrastructureError when the cluster is not there.
+    """
+    os.environ.update({name: value for name, value in _SETTINGS.items() if name not in os.environ})
+    logging.getLogger("ray").setLevel(logging.CRITICAL)
+    ours = not ray.is_initialized()
+    if ours:
+        _init(address or os.environ.get("RAY_ADDRESS"), data_bytes)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    try:
+        yield nodes()
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+def nodes() -> list[Node]:
+    """The machines of the cluster that are alive."""
+    found = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return [Node(cpus=resources.get("CPU", 0.0), gpus=resources.get("GPU", 0.0)) for resources in found]
+
+
+def _init(address: str | None, data_bytes: int) -> None:
+    quiet: dict[str, Any] = {"include_dashboard": False} if address is None else {}
+    if address is None:
+        _authenticate("token")
+        quiet["object_store_memory"] = OBJECT_STORE_BYTES + 2 * data_bytes
+    else:
+        _authenticate("token" if _has_token() else "disabled")
+    try:
+        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.CRITICAL, **quiet)
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        where = f"the Ray cluster at {address} cannot be joined" if address else "Ray cannot be started here"
+        raise InfrastructureError(f"{where}: {error}") from error
+
+
+def _authenticate(mode: str) -> None:
+    """Say how Ray's processes prove themselves, before any is there; a local cluster gets a token that no file ever holds.
+
+    Ray listens on every interface, so a local cluster without a token would run anybody's code.
+    """
+    if mode == "token" and not _has_token():
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    os.environ.setdefault("RAY_AUTH_MODE", mode)
+    Config.initialize("")  # Ray reads its settings when it is imported, which has happened
+
+
+def _has_token() -> bool:
+    return any(name in os.environ for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")) or (
+        Path.home() / ".ray" / "auth_token").exists()

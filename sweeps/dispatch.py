@@ -1,0 +1,171 @@
+"""Which trial comes next: interrupted ones, then asks of the sampler in turns, then measure trials, longest first.
+
+Owns the order and the budgets of a study's trials. Reads no ledger and no clock; the sampler arrives as an argument.
+"""
+
+import heapq
+from collections import Counter, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Protocol
+
+from sweeps.plan import measure_specs, search_spec
+from sweeps.records import FINAL_STATES, SEARCH, TrialRecord, TrialSpec
+from sweeps.study import Study
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ask:
+    """What the sampler proposes: a setting of the searched axes, and what must be kept to go on after a restart."""
+
+    number: int
+    setting: dict[str, Any]
+    origin: str
+    memory: dict[str, Any]
+
+
+class Sampler(Protocol):
+    """What a sweep needs of its search: sweeps.brain.Brain, or a fake in a test."""
+
+    def restore(self, trials: list[TrialRecord], curves: dict[str, dict[int, float]]) -> None:
+        """Take over the search trials of the ledger; `curves` holds the objective per epoch of each, by trial key."""
+
+    def ask(self, capacity: str) -> Ask: ...
+
+    def report(self, trial: TrialRecord, curve: dict[int, float]) -> bool:
+        """Take note of new epochs; True where the trial should be pruned."""
+
+    def tell(self, trial: TrialRecord, value: float | None) -> None:
+        """Take note of the end of a trial, by its state; `value` is the objective at its last epoch."""
+
+    def best(self, capacity: str) -> dict[str, Any] | None: ...
+
+    def rungs(self, epochs: int) -> tuple[int, ...]:
+        """The epochs of a trial of this length at which it may be pruned."""
+
+
+@dataclass
+class CapacitySearch:
+    """Where the search of one capacity stands: how much was asked, what still runs, what it has cost."""
+
+    max_trials: int
+    max_hours: float | None
+    num_asked: int = 0
+    seconds: float = 0.0
+    num_epochs: int = 0
+    unfinished: set[str] = field(default_factory=set)
+
+    @property
+    def spent(self) -> bool:
+        """Whether a budget is used up, so that nothing more is asked."""
+        return self.num_asked >= self.max_trials or (self.max_hours is not None and self.seconds >= 3600 * self.max_hours)
+
+    @property
+    def complete(self) -> bool:
+        return self.spent and not self.unfinished
+
+    @property
+    def seconds_per_epoch(self) -> float:
+        return self.seconds / self.num_epochs if self.num_epochs else 0.0
+
+
+class Dispatch:
+    """The order of a study's trials. `notes` says in words what cannot be run, and why."""
+
+    def __init__(self, study: Study, sampler: Sampler, data_digest: str) -> None:
+        self._study, self._sampler, self._data_digest = study, sampler, data_digest
+        self.searches = {capacity.label: CapacitySearch(study.search.max_trials, study.search.max_hours)
+                         for capacity in study.capacities}
+        self.notes: list[str] = []
+        self._resumable: deque[TrialSpec] = deque()
+        self._measures: list[tuple[float, int, TrialSpec]] = []
+        self._known: set[str] = set()
+        self._measured: set[str] = set()
+        self._num_of_arm: Counter[str] = Counter()
+
+    def add_known(self, trial: TrialRecord) -> None:
+        """Take over a trial of the ledger: it is not asked again, and it is run first where it has not ended."""
+        self._known.add(trial.key)
+        search = self.searches.get(trial.capacity)
+        if trial.stage == SEARCH and search:
+            search.num_asked += 1
+            self._num_of_arm[trial.arm_key] += 1
+        if trial.state not in FINAL_STATES:
+            self.resume(trial)
+            if trial.stage == SEARCH and search:
+                search.unfinished.add(trial.key)
+
+    def resume(self, trial: TrialRecord) -> None:
+        """Run this trial again before anything else."""
+        self._resumable.append(spec_of(trial))
+
+    def next(self) -> TrialSpec | None:
+        """The next trial, or None where nothing is ready at the moment."""
+        if self._resumable:
+            return self._resumable.popleft()
+        return self._ask() or self._measure()
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether nothing is left to run, provided that the trials now running end well."""
+        return not self._resumable and not self._measures and self._measured == set(self.searches)
+
+    def note_epochs(self, trial: TrialRecord, seconds: Iterable[float]) -> None:
+        """Count the cost of new epochs of a search trial."""
+        search = self.searches.get(trial.capacity)
+        if trial.stage == SEARCH and search:
+            for epoch_seconds in seconds:
+                search.seconds += epoch_seconds
+                search.num_epochs += 1
+
+    def note_end(self, trial: TrialRecord) -> None:
+        search = self.searches.get(trial.capacity)
+        if search:
+            search.unfinished.discard(trial.key)
+            self.plan_measures()
+
+    def plan_measures(self) -> None:
+        """Line up the measure trials of every capacity whose search is complete and that was not lined up before."""
+        for capacity, search in self.searches.items():
+            ready = search.complete or self._study.measure.at != "best"
+            if ready and capacity not in self._measured:
+                self._measured.add(capacity)
+                self._plan_capacity(capacity, search)
+
+    def _plan_capacity(self, capacity: str, search: CapacitySearch) -> None:
+        best = self._sampler.best(capacity)
+        if best is None and self._study.measure.at == "best":
+            self.notes.append(f"{capacity} is not measured: none of its {search.num_asked} search trials finished")
+            return
+        for spec in measure_specs(self._study, self._data_digest, {capacity: best or {}}):
+            if spec.key not in self._known:
+                self._known.add(spec.key)
+                heapq.heappush(self._measures, (-search.seconds_per_epoch * spec.config["epochs"], len(self._known), spec))
+
+    def _ask(self) -> TrialSpec | None:
+        """Capacities take turns, so that all searches end, and measuring starts, at about one time; the top of the ladder first."""
+        asking = [capacity for capacity, search in reversed(self.searches.items()) if not search.spent]
+        if not asking:
+            return None
+        capacity = min(asking, key=lambda one: self.searches[one].num_asked)
+        return self._search_spec(capacity, self._sampler.ask(capacity))
+
+    def _search_spec(self, capacity: str, ask: Ask) -> TrialSpec:
+        """An arm asked for again is run as its next repeat: another trial, so N asks are N runs."""
+        spec = search_spec(self._study, self._data_digest, capacity, ask.number, ask.setting, origin=ask.origin)
+        if num_before := self._num_of_arm[spec.arm_key]:
+            spec = search_spec(self._study, self._data_digest, capacity, ask.number, ask.setting, repeat=num_before,
+                               origin=ask.origin)
+        self._num_of_arm[spec.arm_key] += 1
+        self._known.add(spec.key)
+        self.searches[capacity].num_asked += 1
+        self.searches[capacity].unfinished.add(spec.key)
+        return replace(spec, brain=ask.memory)
+
+    def _measure(self) -> TrialSpec | None:
+        return heapq.heappop(self._measures)[2] if self._measures else None
+
+
+def spec_of(trial: TrialRecord) -> TrialSpec:
+    """What is to run, of a trial that the ledger already knows."""
+    return TrialSpec(**{one.name: getattr(trial, one.name) for one in fields(TrialSpec)})

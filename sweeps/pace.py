@@ -1,0 +1,77 @@
+"""How far a sweep is and how long it still takes, from the trials seen so far. Pure; asks no clock."""
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+from sweeps.records import FAILED, FINAL_STATES, INTERRUPTED, MEASURE, PENDING, RUNNING, SEARCH, TrialRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """What a study asks for at one capacity: trials per stage, and the epochs a search trial may take at most."""
+
+    capacity: str
+    num_search: int
+    num_measure: int
+    max_epochs: int
+
+
+@dataclass
+class Pace:
+    """Counts trials as they change, and extrapolates. `see` is O(1); everything is in seconds of one worker unless said."""
+
+    workloads: tuple[Workload, ...]
+    states: dict[str, tuple[str, str, str]] = field(default_factory=dict)
+    seconds_per_epoch: dict[str, list[float]] = field(default_factory=lambda: defaultdict(lambda: [0.0, 0.0]))
+    epochs_per_trial: dict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(lambda: [0.0, 0.0]))
+    ended: Counter[tuple[str, str]] = field(default_factory=Counter)
+    num_failed: int = 0
+    num_running: int = 0
+    num_workers: int = 1
+
+    def see(self, trial: TrialRecord) -> None:
+        """Take note of a trial's newest state. Seeing the same state twice changes nothing."""
+        before = self.states.get(trial.key, ("", "", ""))[2]
+        self.states[trial.key] = (trial.stage, trial.capacity, trial.state)
+        self.num_running += (trial.state == RUNNING) - (before == RUNNING)
+        self.num_workers = max(self.num_workers, self.num_running)
+        if trial.state not in FINAL_STATES or before in FINAL_STATES:
+            return
+        self.ended[trial.stage, trial.capacity] += 1
+        self.num_failed += trial.state == FAILED
+        seconds = trial.metrics.get("cost/seconds") or (trial.ended_at or 0.0) - (trial.started_at or trial.ended_at or 0.0)
+        if trial.last_epoch and seconds > 0:
+            _add(self.seconds_per_epoch[trial.capacity], seconds, trial.last_epoch)
+            _add(self.epochs_per_trial[trial.stage, trial.capacity], trial.last_epoch, 1)
+
+    def num_ended(self, stage: str) -> int:
+        return sum(count for (of, _), count in self.ended.items() if of == stage)
+
+    def num_planned(self, stage: str) -> int:
+        """As planned, or as begun where more was begun than this plan asks for."""
+        planned = sum(load.num_search if stage == SEARCH else load.num_measure for load in self.workloads)
+        return max(planned, self.num_ended(stage))
+
+    def num_unfinished(self) -> int:
+        return sum(state in (PENDING, RUNNING, INTERRUPTED) for _, _, state in self.states.values())
+
+    def seconds_left(self) -> float | None:
+        """Wall time left, on as many workers as were seen busy at one time; None before the first trial has ended."""
+        known = [total / count for total, count in self.seconds_per_epoch.values() if count]
+        if not known:
+            return None
+        work = sum(self._left(load, stage, sum(known) / len(known)) for load in self.workloads for stage in (SEARCH, MEASURE))
+        return work / self.num_workers
+
+    def _left(self, load: Workload, stage: str, fallback: float) -> float:
+        planned = load.num_search if stage == SEARCH else load.num_measure
+        total, count = self.seconds_per_epoch.get(load.capacity, (0.0, 0.0))
+        per_epoch = total / count if count else fallback
+        total, count = self.epochs_per_trial.get((stage, load.capacity), (0.0, 0.0))
+        epochs = total / count if count else 0.75 * load.max_epochs
+        return max(planned - self.ended[stage, load.capacity], 0) * per_epoch * epochs
+
+
+def _add(sums: list[float], total: float, count: float) -> None:
+    sums[0] += total
+    sums[1] += count

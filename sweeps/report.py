@@ -1,0 +1,184 @@
+"""The report: one HTML file with everything a study found, readable offline, on a phone and on paper.
+
+Owns the order of the page and the escaping of whatever comes from a study. The page asks the network for nothing, and its
+content policy forbids it to: only the two scripts written here may run, known by their digests.
+"""
+
+import base64
+import hashlib
+import html
+import os
+import re
+import tempfile
+from itertools import groupby
+from pathlib import Path
+
+from plotly.offline import get_plotlyjs
+
+from sweeps import tables
+from sweeps.analysis.results import CapacityResult, StudyResults
+from sweeps.charts.canvas import Chart
+from sweeps.figures import CAPACITY, CATALOGUE, CURVES, RUN, SEARCH, Entry, figure
+from sweeps.page import HOW_TO_READ, SCRIPT, STYLE
+from sweeps.tables import NOT_ENOUGH, Table
+from sweeps.theme import alpha_interval, alpha_text, count_text, known, mark, plural
+
+HEADINGS = {"answer": "The answer", CURVES: "Risk, bias and variance", CAPACITY: "Does capacity move it?",
+            SEARCH: "The search", RUN: "The run", "reading": "How to read this", "provenance": "Provenance"}
+
+
+def write_report(results: StudyResults, path: Path | str) -> Path:
+    """The page at `path`, whole or not at all: written beside it and moved into place. Makes the folder."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(page(results))
+        Path(name).chmod(0o644)
+        Path(name).replace(target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return target
+
+
+def page(results: StudyResults) -> str:
+    """The whole page as text."""
+    plotly, counter = get_plotlyjs(), _Counter()
+    policy = ("default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
+              f"script-src {_digest(plotly)} {_digest(SCRIPT)}")
+    sections = "".join(f'<section id="{name}"><h2>{heading}</h2>{_section(name, results, counter)}</section>'
+                       for name, heading in HEADINGS.items())
+    links = "".join(f'<a href="#{name}">{heading}</a>' for name, heading in HEADINGS.items())
+    return (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
+            f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+            f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="icon" href="data:,">\n'
+            f"<title>{_escape(results.study)} · mixup sweep</title>\n<style>{STYLE}</style></head>\n<body>"
+            f'<header><p class="kicker">mixup sweep</p><h1>{_escape(results.study)}</h1>'
+            f'<p class="soft">{_pretty(_lead(results))}</p><nav aria-label="Sections">{links}</nav></header>\n'
+            f"<main>{sections}</main>\n<footer><noscript><p>The figures need JavaScript; every number is in the tables."
+            f"</p></noscript></footer>\n<script>{plotly}</script>\n<script>{SCRIPT}</script></body></html>\n")
+
+
+class _Counter:
+    """Numbers the figures of one page."""
+
+    def __init__(self) -> None:
+        self.last = 0
+
+    def next(self) -> int:
+        self.last += 1
+        return self.last
+
+
+def _digest(script: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+
+
+def _escape(value: object) -> str:
+    return html.escape(str(value))
+
+
+def _pretty(value: object) -> str:
+    """Escaped, with the signs a typesetter would use."""
+    said = _escape(value).replace("alpha*", "α*").replace("bias2", "bias²")
+    return re.sub(r"(?<![\w.,&;#/-])-(?=\d)", "−", re.sub(r"\binf\b", "∞", said))
+
+
+def _lead(results: StudyResults) -> str:
+    alphas = {point.alpha for found in results.capacities for point in found.points}
+    trials = sum(point.num_trials for found in results.capacities for point in found.points)
+    return (f"Where is alpha's sweet spot, and does capacity move it? Chosen by {tables.risk(results.objective).name}, over "
+            f"{len(results.capacities)} {'capacity' if len(results.capacities) == 1 else 'capacities'} and "
+            f"{plural(len(alphas), 'alpha')}: {plural(trials, 'measured trial')} after a search of "
+            f"{plural(len(results.search), 'trial')}.")
+
+
+def _section(name: str, results: StudyResults, counter: _Counter) -> str:
+    if name == "answer":
+        return _answer(results)
+    if name == "reading":
+        return "<dl>" + "".join(f"<dt>{_pretty(term)}</dt><dd>{_pretty(said)}</dd>" for term, said in HOW_TO_READ) + "</dl>"
+    if name == "provenance":
+        return _table(tables.provenance_table(results), "Provenance", wraps=True)
+    figures = _figures(name, results, counter)
+    if name == CAPACITY:
+        return f"<p>{_badge(results.conjecture.verdict)} {_pretty(results.conjecture.text)}</p>{figures}"
+    if name == CURVES:
+        ladder = tables.ladder_table(results)
+        return figures + f"<details><summary>Every number behind these curves</summary>{_table(ladder, 'Ladder')}</details>"
+    return figures + (_run(results) if name == RUN else "")
+
+
+def _answer(results: StudyResults) -> str:
+    cards = "".join(_card(found, index, results) for index, found in enumerate(results.capacities))
+    if not cards:
+        cards = f'<div class="card"><p>{_badge(NOT_ENOUGH)} No capacity has been measured yet.</p></div>'
+    conjecture = f"{_badge(results.conjecture.verdict)} {_pretty(results.conjecture.text)}"
+    return (f'<div class="cards">{cards}</div><p><b>Does capacity move it?</b> {conjecture}</p>{_table(tables.headline_table(results), "Sweet spot of each capacity")}'
+            f'<p class="note">{_pretty(tables.table_note(results))}</p>')
+
+
+def _card(found: CapacityResult, index: int, results: StudyResults) -> str:
+    spot, look = found.sweet(results.objective), mark(index)
+    size = f"{count_text(found.num_parameters)} parameters" if found.num_parameters is not None else ""
+    interval = f" <small>{_pretty(alpha_interval(spot.low, spot.high))}</small>" if known(spot.low) else ""
+    lines = [tables.meaning(found, results.objective), tables.risk_text(found, results.objective), spot.advice]
+    said = "".join(f"<p>{_pretty(line)}</p>" for line in lines if line)
+    setting = tables.setting_text(found.setting)
+    return (f'<article class="card" style="--mark:{look.colour}"><div class="top"><span class="name">'
+            f'<span class="glyph" aria-hidden="true">{look.glyph}</span>{_escape(found.capacity)}</span>'
+            f'{_badge(spot.verdict)}</div><div class="soft">{size}</div>'
+            f'<div class="answer">α* = {_pretty(alpha_text(spot.alpha))}{interval}</div>{said}'
+            + (f'<p class="setting">Measured at {_escape(setting)}.</p>' if setting else "") + "</article>")
+
+
+def _badge(verdict: str) -> str:
+    return f'<span class="badge {re.sub("[^a-z]+", "-", verdict.lower())}">{_escape(verdict)}</span>'
+
+
+def _table(table: Table, name: str, *, wraps: bool = False) -> str:
+    if not table.rows:
+        return f'<p class="empty">{_escape(name)}: {NOT_ENOUGH} yet.</p>'
+    sides = ["number" if column in table.numeric else "" for column in table.columns]
+    head = "".join(f'<th scope="col" class="{side}">{_pretty(column)}</th>'
+                   for column, side in zip(table.columns, sides, strict=True))
+    body = "".join("<tr>" + f'<th scope="row">{_pretty(row[0])}</th>'
+                   + "".join(f'<td class="{side}">{_stacked(cell)}</td>'
+                             for cell, side in zip(row[1:], sides[1:], strict=True)) + "</tr>" for row in table.rows)
+    return (f'<div class="scroll{" wrap" if wraps else ""}" role="region" aria-label="{_escape(name)}" tabindex="0"><table>'
+            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>")
+
+
+def _stacked(cell: str) -> str:
+    """A cell with its interval under it."""
+    return re.sub(r"^(\S+) (\[.*\])$", r'\1 <span class="range">\2</span>', _pretty(cell))
+
+
+def _figures(section: str, results: StudyResults, counter: _Counter) -> str:
+    entries = [entry for entry in CATALOGUE if entry.section == section]
+    return "".join(f'<div class="row">{"".join(_entry(entry, results, counter) for entry in row)}</div>'
+                   for _, row in groupby(entries, key=lambda entry: entry.row))
+
+
+def _entry(entry: Entry, results: StudyResults, counter: _Counter) -> str:
+    charts = entry.charts(results)
+    if not charts:
+        return f'<figure><h3>{_pretty(entry.title)}</h3><p class="empty">{NOT_ENOUGH.capitalize()} yet.</p></figure>'
+    return "".join(_chart(name, chart, counter.next()) for name, chart in charts.items())
+
+
+def _chart(name: str, chart: Chart, index: int) -> str:
+    """A figure with its data beside it; `<` is written so that no text of a study can end the script element."""
+    data = str(figure(chart).to_json()).replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    return (f'<figure><h3>{_pretty(chart.title)}</h3><div class="plot" id="{name}" role="img" style="height:{chart.height - 38}px" '
+            f'aria-label="{_escape(chart.title)}. {_escape(chart.caption)}"></div>'
+            f"<figcaption><b>Figure {index}.</b> {_pretty(chart.caption)}</figcaption>"
+            f'<script type="application/json" id="data-{name}">{data}</script></figure>')
+
+
+def _run(results: StudyResults) -> str:
+    notes = "".join(f"<li>{_pretty(note)}</li>" for note in results.notes)
+    return (f'<div class="row"><div><h3>Trials by state</h3>{_table(tables.counts_table(results), "Counts")}</div>'
+            f'<div><h3>Notes</h3>{f"<ul>{notes}</ul>" if notes else "<p>None.</p>"}</div></div>')

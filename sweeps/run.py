@@ -1,0 +1,168 @@
+"""One `run` of a study, from the file to the answer: ledger, data, sampler, executor, MLflow, report.
+
+The composition of the rooms and nothing else. Torch and Ray are imported only when a run begins.
+"""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sweeps.answer import results_of
+from sweeps.home import Home
+from sweeps.ledger import Ledger
+from sweeps.pace import Pace, Workload
+from sweeps.progress import Progress
+from sweeps.records import FAILED, StudyRecord
+from sweeps.report import write_report
+from sweeps.storage import labels_path, write_array
+from sweeps.study import Study
+from trainable.errors import LedgerError, StudyChanged
+
+if TYPE_CHECKING:
+    from sweeps.analysis.results import StudyResults
+    from sweeps.sweep import Sweep
+    from sweeps.tracking import Tracker
+    from trainable.data import Source
+
+HEARTBEAT_SECONDS = 5.0
+Follow = Callable[..., Progress]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How to run: `address` of a Ray cluster (None: this machine), `defer_tracking` to begin while MLflow is down."""
+
+    address: str | None = None
+    defer_tracking: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a run came to. `tracked`: MLflow has everything."""
+
+    interrupted: bool
+    results: "StudyResults"
+    report: Path
+    tracked: bool
+    num_failed: int
+    num_trials: int
+
+    @property
+    def failed_share(self) -> float:
+        return self.num_failed / self.num_trials if self.num_trials else 0.0
+
+
+def run_study(study: Study, home: Home, options: RunOptions, follow: Follow) -> Outcome:
+    """Run what is left of a study, and answer from all of it. Raises MixupSweepError before anything starts.
+
+    `follow(pace, objective=.., lag=..)` makes the progress display.
+    """
+    from sweeps import tracking
+    home.root.mkdir(parents=True, exist_ok=True)
+    if not options.defer_tracking:
+        tracking.check(home.tracking_uri)
+    source = prepared(study)
+    with opened(home) as ledger:
+        record = ledger.register_study(study.name, study.identity(), study.to_dict(), time.time())
+        with driving(ledger, record):
+            sweep = begun(study, ledger, record, source, home)
+            tracker = tracking.Tracker(home.ledger, home.tracking_uri, study.name, artifacts=home.artifacts)
+            interrupted = _run_trials(sweep, source, home, options, follow, tracker)
+            results = results_of(ledger, record, home.storage)
+        report = write_report(results, home.report(study.name))
+        tracked = tracker.finish(results, report)
+        return Outcome(interrupted=interrupted, results=results, report=report, tracked=tracked,
+                       num_failed=results.counts.get(FAILED, 0), num_trials=sum(results.counts.values()))
+
+
+def prepared(study: Study) -> "Source":
+    """The study's data, after everything that a trial could trip over has been tried once: splits, models, their input.
+
+    Raises DataError or ModelError.
+    """
+    from trainable.data import load
+    from trainable.data.splits import make_split
+    from trainable.models import build
+    base = study.base
+    source = load(base.data, root=study.data_root, seed=study.seed, download=study.download)
+    for split in range(study.measure.splits + 1):
+        make_split(source, replace(base, split=split))
+    for capacity in study.capacities:
+        build(study.config({}, capacity), source.shape, source.num_classes)
+    return source
+
+
+def begun(study: Study, ledger: Ledger, record: StudyRecord, source: "Source", home: Home) -> "Sweep":
+    """The sweep as the ledger left it. StudyChanged when the data are not those of the trials recorded before."""
+    from sweeps.brain import Brain
+    from sweeps.sweep import Sweep
+    known = record.provenance.get("data_digest")
+    if known not in (None, source.digest):
+        raise StudyChanged(f"the data of study {study.name!r} have changed: digest {source.digest}, recorded {known}; "
+                           "give the study a new name, or restore the data")
+    ledger.set_study(record.id, data_digest=source.digest, data=source.name)
+    write_array(home.storage, labels_path(study.name), source.test_labels)
+    return Sweep(study, ledger, record, Brain(study), source.digest)
+
+
+def _run_trials(sweep: "Sweep", source: "Source", home: Home, options: RunOptions, follow: Follow, tracker: "Tracker") -> bool:
+    """Run to the end or to an interruption, which is returned."""
+    from sweeps.attempt import Place
+    from sweeps.executor import STOPPED, execute
+    study = sweep.study
+    pace = Pace(workloads(study))
+    for trial in sweep.ledger.trials(sweep.record_of_study.id):
+        pace.see(trial)
+    with follow(pace, objective=study.objective, lag=tracker.lag) as progress:
+        sweep.observers.append(progress.see)
+        tracker.start()
+        state = execute(sweep, source, Place(storage=home.storage, study=study.name), address=options.address)
+        for text in [*sweep.notes, *sweep.observer_errors]:
+            progress.say(text)
+    return state == STOPPED
+
+
+def workloads(study: Study) -> tuple[Workload, ...]:
+    """What the study asks for at each capacity."""
+    axis = study.space["epochs"] if "epochs" in study.space else None
+    most = int(getattr(axis, "high", study.base.epochs))
+    num_measure = len(study.measure.alphas) * study.measure.splits * study.measure.seeds
+    return tuple(Workload(capacity=capacity.label, num_search=study.search.max_trials, num_measure=num_measure, max_epochs=most)
+                 for capacity in study.capacities)
+
+
+@contextmanager
+def opened(home: Home) -> Iterator[Ledger]:
+    """The ledger, open for writing."""
+    ledger = Ledger.open(home.ledger)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+@contextmanager
+def driving(ledger: Ledger, record: StudyRecord) -> Iterator[None]:
+    """Be the study's only driver, and say so every few seconds. StudyLocked when another is."""
+    ledger.acquire(record.id, socket.gethostname(), os.getpid(), time.time())
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(HEARTBEAT_SECONDS):
+            with suppress(LedgerError):  # a lost study shows at the next commit, where it can be told
+                ledger.heartbeat(record.id, time.time())
+
+    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        ledger.release(record.id)

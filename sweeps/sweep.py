@@ -1,0 +1,173 @@
+"""The loop of a sweep as one object: which trial comes next, what a report changes, when it is over.
+
+Whoever drives it (the executor, or a plain loop) asks for trials and hands back reports. Every change is in the ledger before
+anything else hears of it. Knows no Ray, no Optuna and no torch: the sampler and the clock arrive as arguments.
+"""
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from sweeps.attempt import Attempt, Place, Runner
+from sweeps.dispatch import Dispatch, Sampler
+from sweeps.ledger import Ledger
+from sweeps.records import (
+    FAILED,
+    FINAL_STATES,
+    INTERRUPTED,
+    LOST,
+    PRUNED,
+    SEARCH,
+    End,
+    Report,
+    StudyRecord,
+    TrialRecord,
+    TrialSpec,
+)
+from sweeps.study import Study
+
+if TYPE_CHECKING:
+    from trainable.data import Source
+
+class Sweep:
+    """One run of a study against its ledger, from wherever the ledger says it stands. One driver, one thread.
+
+    `observers` are called with a TrialRecord after each commit; what they raise is kept in `observer_errors`, never passed
+    on. `notes` says in words what could not be run.
+    """
+
+    def __init__(self, study: Study, ledger: Ledger, record: StudyRecord, brain: Sampler, data_digest: str,
+                 clock: Callable[[], float] = time.time) -> None:
+        self.study, self.ledger, self.record_of_study, self.brain, self.clock = study, ledger, record, brain, clock
+        self.observers: list[Callable[[TrialRecord], None]] = []
+        self.observer_errors: list[str] = []
+        self.stopping = False
+        self.running: dict[str, TrialRecord] = {}
+        self._dispatch = Dispatch(study, brain, data_digest)
+        self._curves: dict[str, dict[int, float]] = {}
+        self._num_losses: Counter[str] = Counter()
+        self._restore()
+
+    @property
+    def notes(self) -> list[str]:
+        return self._dispatch.notes
+
+    @property
+    def done(self) -> bool:
+        """Nothing runs, and nothing will: the study is complete, or the sweep was told to stop."""
+        return not self.running and (self.stopping or self._dispatch.exhausted)
+
+    @property
+    def complete(self) -> bool:
+        """Every trial of the study has ended."""
+        return not self.running and self._dispatch.exhausted
+
+    def next_trial(self) -> TrialSpec | None:
+        """The next trial, entered in the ledger; None where nothing is ready now (see `done`)."""
+        spec = None if self.stopping else self._dispatch.next()
+        if spec:
+            trial = self.ledger.add_trial(self.record_of_study.id, spec, self.clock(), spec.brain)
+            self.running[spec.key] = trial
+            self._changed(trial)
+        return spec
+
+    def rungs(self, spec: TrialSpec) -> tuple[int, ...]:
+        """The epochs after which this trial must report at once, since it may be pruned there."""
+        return self.brain.rungs(spec.config["epochs"]) if spec.stage == SEARCH else ()
+
+    def record(self, report: Report) -> bool:
+        """Commit a report; True where the trial must stop: it ended, was pruned, was superseded, or the sweep is stopping."""
+        known = self.running.get(report.key)
+        trial = self.ledger.append(self.record_of_study.id, report, self.clock())
+        if trial is None or known is None:
+            return True
+        self._dispatch.note_epochs(trial, [row.seconds for row in report.rows if row.epoch > known.last_epoch])
+        if trial.stage == SEARCH:
+            curve = {row.epoch: row.metrics.get(self.study.objective, math.nan) for row in report.rows}
+            self._curves.setdefault(trial.key, {}).update(curve)
+            if self.brain.report(trial, curve) and trial.state not in FINAL_STATES:
+                trial = self._prune(trial)
+        self.running[trial.key] = trial
+        if trial.state in FINAL_STATES:
+            self._ended(trial)
+        elif self.stopping:
+            trial = self._interrupt(trial, INTERRUPTED, "the sweep was stopped")
+        self._changed(trial)
+        return trial.key not in self.running
+
+    def lost(self, key: str, text: str) -> None:
+        """The worker of this trial is gone: try again, or give up after the study's number of retries."""
+        trial = self.running.get(key)
+        if trial is None:
+            return
+        self._num_losses[key] += 1
+        trial = self._interrupt(trial, LOST, text)
+        if self._num_losses[key] > self.study.compute.retries:
+            end = End(state=FAILED, failure_class=LOST, failure_text=text)
+            trial = self.ledger.end_trial(self.record_of_study.id, key, end, self.clock(), {"attempts": self._num_losses[key]})
+            self._ended(trial)
+        else:
+            self._dispatch.resume(trial)
+        self._changed(trial)
+
+    def stop(self) -> None:
+        """Dispatch nothing more; every running trial ends as interrupted with its next report, or with `close`."""
+        self.stopping = True
+
+    def close(self) -> None:
+        """Whatever still counts as running is interrupted. To be called when no worker is left."""
+        for trial in list(self.running.values()):
+            self._changed(self._interrupt(trial, INTERRUPTED, "the sweep ended"))
+
+    def _interrupt(self, trial: TrialRecord, state: str, text: str) -> TrialRecord:
+        self.running.pop(trial.key, None)
+        return self.ledger.close_attempt(self.record_of_study.id, trial.key, state, text, self.clock())
+
+    def _restore(self) -> None:
+        study_id = self.record_of_study.id
+        self.ledger.interrupt_running(study_id, self.clock())
+        trials, rows = self.ledger.trials(study_id), self.ledger.rows(study_id)
+        key_of = {trial.id: trial.key for trial in trials}
+        self._num_losses.update(key_of[attempt.trial_id] for attempt in self.ledger.attempts(study_id) if attempt.state == LOST)
+        for trial in trials:
+            curve = {row.epoch: row.metrics.get(self.study.objective, math.nan) for row in rows.get(trial.id, ())}
+            self._curves[trial.key] = curve
+            self._dispatch.add_known(trial)
+            self._dispatch.note_epochs(trial, [row.seconds for row in rows.get(trial.id, ())])
+        searched = [trial for trial in trials if trial.stage == SEARCH]
+        self.brain.restore(searched, self._curves)
+        self._curves = {trial.key: self._curves[trial.key] for trial in searched if trial.state not in FINAL_STATES}
+        self._dispatch.plan_measures()
+
+    def _prune(self, trial: TrialRecord) -> TrialRecord:
+        detail = {"epoch": trial.last_epoch, "value": self._curves[trial.key].get(trial.last_epoch)}
+        return self.ledger.end_trial(self.record_of_study.id, trial.key, End(state=PRUNED), self.clock(), detail)
+
+    def _ended(self, trial: TrialRecord) -> None:
+        self.running.pop(trial.key, None)
+        curve = self._curves.pop(trial.key, {})
+        if trial.stage == SEARCH:
+            self.brain.tell(trial, curve.get(trial.last_epoch))
+        self._dispatch.note_end(trial)
+
+    def _changed(self, trial: TrialRecord) -> None:
+        for observer in self.observers:
+            try:
+                observer(trial)
+            except Exception as error:  # an observer only looks on: its failure must not cost a trial
+                self.observer_errors.append(f"{trial.key}: {type(error).__name__}: {error}")
+
+
+def run_locally(sweep: Sweep, source: "Source", place: Place, runner: Runner) -> None:
+    """Run what is left of a sweep in this process, one trial after the other: the same rows as on a cluster."""
+    while not sweep.done:
+        spec = sweep.next_trial()
+        if spec is None:
+            raise RuntimeError("nothing runs and nothing is ready, but the sweep is not done")
+        attempt = Attempt(spec, source, place, sweep.rungs(spec), runner)
+        while not sweep.record(attempt.report()):
+            pass
+        attempt.close(keep=sweep.stopping)
+    sweep.close()

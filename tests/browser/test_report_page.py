@@ -1,0 +1,153 @@
+"""The report as a browser shows it: every figure drawn, nothing asked of the network, nothing complained about.
+
+Chromium is driven by its own protocol over a pipe, so no driver package is needed.
+"""
+
+import base64
+import itertools
+import json
+import os
+import runpy
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sweeps.figures import figures
+from sweeps.report import write_report
+
+pytestmark = pytest.mark.browser
+FAKE = runpy.run_path(str(Path(__file__).parents[1] / "sweeps" / "fake_results.py"))
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+         "--hide-scrollbars", "--remote-debugging-pipe")
+COUNT_DRAWN = "document.querySelectorAll('.plot .main-svg').length ? document.querySelectorAll('.plot.js-plotly-plot').length : 0"
+
+
+class Browser:
+    """One chromium with one page. `events` holds everything it told since the page was opened."""
+
+    def __init__(self, profile: Path) -> None:
+        assert CHROMIUM, "chromium is not installed"
+        to_browser, self._out = os.pipe()
+        self._in, from_browser = os.pipe()
+        command = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", "about:blank"]
+        shell = f'exec 3<&{to_browser} 4>&{from_browser}; exec "$@"'  # the protocol lives on descriptors 3 and 4
+        self._process = subprocess.Popen(["bash", "-c", shell, "chromium", *command], pass_fds=(to_browser, from_browser),
+                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        os.close(to_browser)
+        os.close(from_browser)
+        self._numbers, self._buffer, self._session = itertools.count(1), b"", ""
+        self.events: list[dict[str, Any]] = []
+        target = next(each for each in self.call("Target.getTargets")["targetInfos"] if each["type"] == "page")
+        self._session = self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)["sessionId"]
+        for domain in ("Page", "Network", "Runtime", "Log"):
+            self.call(f"{domain}.enable")
+
+    def _read(self) -> dict[str, Any]:
+        while b"\0" not in self._buffer:
+            chunk = os.read(self._in, 1 << 20)
+            assert chunk, "chromium has gone"
+            self._buffer += chunk
+        message, self._buffer = self._buffer.split(b"\0", 1)
+        found: dict[str, Any] = json.loads(message)
+        return found
+
+    def call(self, method: str, **params: Any) -> dict[str, Any]:
+        """The result of one command of the protocol."""
+        number = next(self._numbers)
+        session = {"sessionId": self._session} if self._session else {}
+        os.write(self._out, json.dumps({"id": number, "method": method, "params": params, **session}).encode() + b"\0")
+        while True:
+            message = self._read()
+            if message.get("id") == number:
+                assert "error" not in message, message
+                result: dict[str, Any] = message["result"]
+                return result
+            self.events.append(message)
+
+    def open(self, path: Path, width: int, *, scheme: str = "light") -> None:
+        """Show a page at this width and wait until its scripts have run."""
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+        self.call("Emulation.setEmulatedMedia", media="", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        self.events.clear()
+        self.call("Page.navigate", url=path.as_uri())
+        while self.value("document.readyState") != "complete" or self.value("location.href") == "about:blank":
+            time.sleep(0.05)
+
+    def value(self, expression: str) -> Any:
+        return self.call("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+
+    def picture(self, path: Path) -> None:
+        """The whole page as PNG."""
+        size = self.call("Page.getLayoutMetrics")["cssContentSize"]
+        clip = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
+        shot = self.call("Page.captureScreenshot", format="png", clip=clip, captureBeyondViewport=True)
+        path.write_bytes(base64.b64decode(shot["data"]))
+
+    def requests(self) -> list[str]:
+        """Every address the page asked for, but the page itself and its own inline data."""
+        asked = [event["params"]["request"]["url"] for event in self.events
+                 if event.get("method") == "Network.requestWillBeSent"]
+        return [url for url in asked if not url.startswith(("file:", "data:", "blob:"))]
+
+    def complaints(self) -> list[str]:
+        """Exceptions, console errors and warnings, and whatever the content policy refused."""
+        return [json.dumps(event["params"]) for event in self.events
+                if event.get("method") == "Runtime.exceptionThrown"
+                or (event.get("method") == "Log.entryAdded" and event["params"]["entry"]["level"] in ("error", "warning"))
+                or (event.get("method") == "Runtime.consoleAPICalled" and event["params"]["type"] in ("error", "warning"))]
+
+    def close(self) -> None:
+        self.call("Browser.close")
+        self._process.wait(30)
+        os.close(self._in)
+        os.close(self._out)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    found = Browser(tmp_path_factory.mktemp("profile"))
+    yield found
+    found.close()
+
+
+@pytest.mark.parametrize("width", [400, 1000, 1600])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_full_page_draws_everything_quietly_at_every_width(
+        browser: Browser, tmp_path: Path, width: int, scheme: str) -> None:
+    results = FAKE["full"]()
+    browser.open(write_report(results, tmp_path / "index.html"), width, scheme=scheme)
+    assert browser.value(COUNT_DRAWN) == len(figures(results))
+    assert browser.requests() == []
+    assert browser.complaints() == []
+    assert browser.value("document.documentElement.scrollWidth") <= width, "the page itself never scrolls sideways"
+
+
+@pytest.mark.parametrize("name", sorted(FAKE["poor"]()))
+def test_a_poor_answer_still_makes_a_quiet_page(browser: Browser, tmp_path: Path, name: str) -> None:
+    results = FAKE["poor"]()[name]
+    browser.open(write_report(results, tmp_path / "index.html"), 400)
+    assert browser.value(COUNT_DRAWN) == len(figures(results))
+    assert (browser.requests(), browser.complaints()) == ([], [])
+    assert browser.value("document.documentElement.scrollWidth") <= 400
+
+
+def test_hostile_names_are_text_and_never_elements(browser: Browser, tmp_path: Path) -> None:
+    browser.events.clear()
+    browser.open(write_report(FAKE["poor"]()["hostile"], tmp_path / "index.html"), 1000)
+    assert browser.value("document.querySelectorAll('img').length") == 0
+    assert browser.value("document.querySelectorAll('script:not([type])').length") == 2
+    assert browser.value("document.querySelector('h1').textContent") == FAKE["EVIL"]
+    assert "<script>alert(1)</script>" in browser.value("document.querySelector('#risk').textContent")
+
+
+def test_the_page_prints(browser: Browser, tmp_path: Path) -> None:
+    browser.open(write_report(FAKE["full"](), tmp_path / "index.html"), 1000)
+    printed = base64.b64decode(browser.call("Page.printToPDF", preferCSSPageSize=True)["data"])
+    assert printed.startswith(b"%PDF")
+    assert browser.complaints() == []

@@ -1,0 +1,158 @@
+"""Decompositions against closed forms and simulated truths.
+
+Axes: M models, N test examples, K classes, S splits.
+"""
+
+import numpy as np
+import pytest
+
+from sweeps.analysis import bias_variance
+from sweeps.analysis.bias_variance import decompose, logsumexp
+
+NUM_EXAMPLES, NUM_CLASSES = 40, 5
+LABELS_N = np.random.default_rng(9).integers(NUM_CLASSES, size=NUM_EXAMPLES)
+
+
+def simulate(num_splits: int, seeds: int, seed: int = 0, split_sd: float = 1.0, seed_sd: float = 0.6) -> np.ndarray:
+    """Log-probabilities (S, seeds, N, K) of softmax models whose logits vary with split and seed."""
+    stream = np.random.default_rng(seed)
+    centre = 2 * np.random.default_rng(8).standard_normal((NUM_EXAMPLES, NUM_CLASSES))
+    shape = (NUM_EXAMPLES, NUM_CLASSES)
+    z = (centre + split_sd * stream.standard_normal((num_splits, 1, *shape))
+         + seed_sd * stream.standard_normal((num_splits, seeds, *shape)))
+    return z - logsumexp(z)[..., None]
+
+
+def flat(z: np.ndarray) -> tuple[list[int], list[np.ndarray]]:
+    return np.repeat(np.arange(z.shape[0]), z.shape[1]).tolist(), list(z.reshape(-1, *z.shape[2:]))
+
+
+def test_squared_error_is_the_sample_variance_and_adds_up_to_the_loss() -> None:
+    z_MNK = simulate(6, 1)[:, 0]
+    squared, _ = decompose(range(6), list(z_MNK), LABELS_N)
+    p_MNK, y_NK = np.exp(z_MNK), np.eye(NUM_CLASSES)[LABELS_N]
+    assert squared.variance.value == pytest.approx(p_MNK.var(axis=0, ddof=1).sum(axis=1).mean())
+    loss = ((p_MNK - y_NK) ** 2).sum(axis=2).mean()
+    assert squared.bias.value + squared.variance.value == pytest.approx(loss)
+    assert (squared.num_splits, squared.num_models) == (6, 6)
+
+
+def test_kl_variance_is_the_mean_divergence_from_the_geometric_mean() -> None:
+    z_MNK = simulate(6, 1)[:, 0]
+    _, entropic = decompose(range(6), list(z_MNK), LABELS_N)
+    centre_NK = z_MNK.mean(axis=0)
+    centre_NK -= logsumexp(centre_NK)[:, None]
+    divergence = (np.exp(centre_NK) * (centre_NK - z_MNK)).sum(axis=2).mean()
+    assert entropic.variance.value * 5 / 6 == pytest.approx(divergence, rel=1e-12)
+    nll = -np.take_along_axis(z_MNK, LABELS_N[None, :, None], axis=2).mean()
+    assert entropic.bias.value + entropic.variance.value == pytest.approx(nll)
+
+
+@pytest.mark.parametrize(("num_models", "factor"), [(2, 0.49), (3, 0.66), (5, 0.78), (10, 0.89), (20, 0.95)])
+def test_the_correction_undoes_the_bias_of_few_models(num_models: int, factor: float) -> None:
+    z_MNK = simulate(1200, 1, seed=3)[:, 0]
+    truth = -logsumexp(z_MNK.mean(axis=0)).mean()
+    groups = z_MNK.reshape(-1, num_models, NUM_EXAMPLES, NUM_CLASSES)[:60]
+    corrected = np.mean([decompose(range(num_models), list(group), LABELS_N)[1].variance.value for group in groups])
+    assert corrected * (1 - 1 / num_models) / truth == pytest.approx(factor, abs=0.025)
+    assert corrected / truth == pytest.approx(1.0, abs=0.04)
+
+
+@pytest.mark.parametrize("counts", [[2, 2, 2, 2, 2, 2], [1, 3, 2, 4, 1, 1], [1, 1, 1, 1, 1, 5]])
+def test_unequal_seeds_per_split_give_unbiased_components(counts: list[int]) -> None:
+    big = np.exp(simulate(2500, 2, seed=1))
+    init = big.var(axis=1, ddof=1).sum(axis=-1).mean()
+    data = big.mean(axis=1).var(axis=0, ddof=1).sum(axis=-1).mean() - init / 2
+    found = []
+    for draw in range(100):
+        z = simulate(len(counts), max(counts), seed=100 + draw)
+        splits = np.repeat(np.arange(len(counts)), counts).tolist()
+        models = [z[split, seed] for split, count in enumerate(counts) for seed in range(count)]
+        squared, _ = decompose(splits, models, LABELS_N)
+        found.append((squared.init.value, squared.data.value, squared.variance.value))
+    assert np.mean(found, axis=0) == pytest.approx([init, data, init + data], rel=0.04)
+
+
+def test_kl_components_follow_the_same_design() -> None:
+    z = simulate(300, 40, seed=1)
+    init = -logsumexp(z.mean(axis=1)).mean()
+    data = logsumexp(z.mean(axis=1)).mean() - logsumexp(z.mean(axis=(0, 1))).mean()
+    found = [decompose(*flat(simulate(5, 3, seed=100 + draw)), LABELS_N)[1] for draw in range(60)]
+    mean = np.mean([(one.init.value, one.data.value, one.variance.value) for one in found], axis=0)
+    assert mean == pytest.approx([init, data, init + data], rel=0.06)
+
+
+def test_seeds_of_one_split_give_no_variance_but_their_own_part() -> None:
+    squared, entropic = decompose(*flat(simulate(1, 4)), LABELS_N)
+    for found in (squared, entropic):
+        assert (found.bias, found.variance, found.data) == (None, None, None)
+        assert found.init.value > 0
+    assert decompose([3], [simulate(1, 1)[0, 0]], LABELS_N)[0].init is None
+
+
+def test_intervals_need_three_splits_and_hold_the_truth_at_their_rate() -> None:
+    assert decompose(*flat(simulate(2, 3)), LABELS_N)[0].variance.low is None
+    z_MNK = simulate(2000, 1, seed=1)[:, 0]
+    truth = np.exp(z_MNK).var(axis=0).sum(axis=1).mean(), -logsumexp(z_MNK.mean(axis=0)).mean()
+    hits = np.zeros(2)
+    for draw in range(100):
+        found = decompose(*flat(simulate(4, 1, seed=100 + draw)), LABELS_N)
+        hits += [loss.variance.low <= value <= loss.variance.high for loss, value in zip(found, truth, strict=True)]
+    assert (hits >= 90).all()
+
+
+def test_overlap_widens_the_interval_and_moves_no_value() -> None:
+    models = flat(simulate(4, 1))
+    plain, wide = decompose(*models, LABELS_N)[0].variance, decompose(*models, LABELS_N, overlap=0.25)[0].variance
+    assert wide.value == plain.value
+    assert wide.high - wide.low == pytest.approx(2**0.5 * (plain.high - plain.low))
+
+
+def test_reading_in_blocks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    models = flat(simulate(3, 2))
+    whole = decompose(*models, LABELS_N)
+    monkeypatch.setattr(bias_variance, "BLOCK_NUMBERS", 7 * 6 * NUM_CLASSES)
+    blocks = decompose(*models, LABELS_N)
+    for one, other in zip(whole, blocks, strict=True):
+        for name in ("bias", "variance", "init", "data"):
+            assert getattr(one, name).value == pytest.approx(getattr(other, name).value, rel=1e-10)
+            assert getattr(one, name).high == pytest.approx(getattr(other, name).high, rel=1e-8)
+
+
+def test_half_precision_is_close_to_double() -> None:
+    splits, models = flat(simulate(4, 1))
+    exact = decompose(splits, models, LABELS_N)
+    rounded = decompose(splits, [z.astype(np.float16) for z in models], LABELS_N)
+    for one, other in zip(exact, rounded, strict=True):
+        assert other.bias.value == pytest.approx(one.bias.value, rel=2e-3)
+        assert other.variance.value == pytest.approx(one.variance.value, rel=2e-3)
+
+
+@pytest.mark.filterwarnings("error")
+def test_underflowed_log_probabilities_are_floored() -> None:
+    sure = np.full((2, NUM_CLASSES), -np.inf, dtype=np.float16)
+    sure[:, 0] = 0.0
+    unsure = np.log(np.full((2, NUM_CLASSES), 1 / NUM_CLASSES)).astype(np.float16)
+    squared, entropic = decompose([1, 2, 3], [sure, sure, unsure], np.array([0, 1]))
+    for found in (squared, entropic):
+        assert np.isfinite([found.bias.value, found.variance.value, found.variance.low]).all()
+    same = decompose([1, 2, 3], [sure] * 3, np.array([0, 1]))
+    assert same[1].variance.value == pytest.approx(0.0, abs=1e-9)
+    assert same[1].bias.value == pytest.approx(52.0)  # half of the examples at the floor of 104
+
+
+@pytest.mark.parametrize(("array", "words"), [
+    (np.full((NUM_EXAMPLES, NUM_CLASSES), np.nan), "NaN"),
+    (np.zeros((NUM_EXAMPLES - 1, NUM_CLASSES)), "39, 5"),
+    (np.zeros(NUM_EXAMPLES), "40 test labels"),
+    (np.zeros((NUM_EXAMPLES, 2)), "40, 2"),
+])
+def test_predictions_that_do_not_fit_are_refused(array: np.ndarray, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        decompose([1, 2], [simulate(1, 1)[0, 0], array], LABELS_N)
+
+
+def test_labels_outside_the_classes_are_refused() -> None:
+    for wrong in (-1, NUM_CLASSES):
+        with pytest.raises(ValueError, match="5 classes"):
+            decompose([1], [simulate(1, 1)[0, 0]], np.full(NUM_EXAMPLES, wrong))

@@ -1,0 +1,154 @@
+"""Whatever order reports, losses and ends arrive in: rows stay whole, finished trials stay finished."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sweeps.ledger import Ledger
+from sweeps.ledger_intake import contradictions
+from sweeps.records import (
+    ENDED,
+    FAILED,
+    FINAL_STATES,
+    FINISHED,
+    INTERRUPTED,
+    LOST,
+    PENDING,
+    PRUNED,
+    RUNNING,
+    End,
+    Row,
+    TrialRecord,
+)
+from trainable.errors import LedgerError
+
+AT = 2000.0
+KEYS = ("key0", "key1")
+_studies = itertools.count()
+
+keys = st.sampled_from(KEYS)
+tokens = st.sampled_from("abcd")
+ends = st.sampled_from([None, None, None, End(state=FINISHED, metrics={"test/error": 0.5}), End(state=FAILED)])
+reports = st.tuples(
+    st.just("report"), keys, tokens, st.integers(1, 9), st.integers(0, 4), ends, st.sampled_from([900.0, 950.0])
+)
+closings = st.tuples(st.just("close"), keys, st.sampled_from([LOST, INTERRUPTED]))
+prunings = st.tuples(st.just("prune"), keys)
+restarts = st.tuples(st.just("restart"))
+repeats = st.tuples(st.just("repeat"), st.integers(0, 30))
+events = st.lists(st.one_of(reports, reports, reports, repeats, closings, prunings, restarts), max_size=25)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory) -> Iterator[Ledger]:
+    """One file for all examples: each has a study of its own in it."""
+    with Ledger.open(tmp_path_factory.mktemp("intake") / "ledger.db") as ledger:
+        yield ledger
+
+
+def play(ledger: Ledger, study_id: int, event: tuple, make) -> None:
+    """One event of a sweep. A gap is our own mistake, is refused as such, and must leave no trace."""
+    kind, *rest = event
+    if kind == "report":
+        key, token, first, length, end, started_at = rest
+        report = make.report(key, token, (first, first + length - 1), end=end, started_at=started_at)
+        try:
+            ledger.append(study_id, report, AT)
+        except LedgerError as error:
+            assert "reported where" in str(error)
+    elif kind == "close":
+        ledger.close_attempt(study_id, rest[0], rest[1], "gone", AT)
+    elif kind == "prune":
+        ledger.end_trial(study_id, rest[0], End(state=PRUNED), AT, {})
+    else:
+        ledger.interrupt_running(study_id, AT)
+
+
+def check(ledger: Ledger, study_id: int, make) -> dict[str, tuple[TrialRecord, list[Row]]]:
+    """The study's trials with their rows, after seeing that they agree with each other and with their attempts."""
+    trials, rows, attempts = ledger.trials(study_id), ledger.rows(study_id), ledger.attempts(study_id)
+    for trial in trials:
+        mine = [attempt for attempt in attempts if attempt.trial_id == trial.id]
+        assert rows.get(trial.id, []) == list(make.rows(trial.key, 1, trial.last_epoch))
+        assert [attempt.number for attempt in mine] == list(range(1, len(mine) + 1))
+        assert len({attempt.token for attempt in mine}) == len(mine)
+        assert [attempt.state for attempt in mine].count(RUNNING) == (trial.state == RUNNING)
+        assert all(attempt.state != RUNNING for attempt in mine[:-1])
+        assert (trial.ended_at is not None) == (trial.state in FINAL_STATES)
+        assert all((attempt.ended_at is None) == (attempt.state == RUNNING) for attempt in mine)
+        assert [attempt.state for attempt in mine].count(ENDED) <= (trial.state in FINAL_STATES)
+        assert (trial.state == PENDING) <= (not mine)
+    assert max(trial.revision for trial in trials) <= ledger.head_revision(study_id)
+    assert len({trial.revision for trial in trials}) == len(trials)
+    return {trial.key: (trial, rows.get(trial.id, [])) for trial in trials}
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(events)
+def test_after_any_events_the_state_is_valid_and_what_is_final_stays(shared, make, sequence):
+    study_id = shared.register_study(f"study{next(_studies)}", {}, {}, AT).id
+    for number in range(len(KEYS)):
+        shared.add_trial(study_id, make.spec(number), AT)
+    before = check(shared, study_id, make)
+    played: list[tuple] = []
+    for event in sequence:
+        if event[0] == "repeat":
+            if not played:
+                continue
+            event = played[event[1] % len(played)]  # an old message delivered again, or late
+        play(shared, study_id, event, make)
+        played.append(event)
+        after = check(shared, study_id, make)
+        for key, (trial, rows) in before.items():
+            now, rows_now = after[key]
+            assert rows_now[: len(rows)] == rows
+            if trial.state in FINAL_STATES:
+                assert (now, rows_now) == (trial, rows)
+        before = after
+    assert shared.decisions(study_id, "contradiction") == []
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=5), st.data())
+def test_reports_delivered_twice_or_late_leave_what_one_orderly_delivery_leaves(shared, make, lengths, data):
+    lasts = list(itertools.accumulate(lengths))
+    orderly = [make.report(epochs=(last - length + 1, last)) for length, last in zip(lengths, lasts, strict=True)]
+    orderly[-1] = replace(orderly[-1], end=make.finish)
+    results = []
+    for disorderly in (False, True):
+        study_id = shared.register_study(f"study{next(_studies)}", {}, {}, AT).id
+        shared.add_trial(study_id, make.spec(), AT)
+        for position, report in enumerate(orderly):
+            shared.append(study_id, report, AT)
+            if disorderly:
+                late = data.draw(st.lists(st.sampled_from(orderly[: position + 1]), max_size=3))
+                for again in late:
+                    shared.append(study_id, again, AT)
+        results.append(check(shared, study_id, make)["key0"])
+    (trial, rows), (trial_again, rows_again) = results
+    assert rows_again == rows
+    ours = {"id": 0, "study_id": 0, "revision": 0}
+    assert replace(trial_again, **ours) == replace(trial, **ours)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "replayed", "epochs"),
+    [
+        ({"a": 1.0}, {"a": 1.0}, []),
+        ({"a": 1.0}, {"a": 1}, []),
+        ({"a": float("nan")}, {"a": float("nan")}, []),
+        ({"a": float("nan")}, {"a": 0.0}, [1]),
+        ({"a": 0.1 + 0.2}, {"a": 0.3}, [1]),
+        ({"a": 1.0}, {"a": 1.0, "b": 2.0}, [1]),
+        ({"a": 1.0, "b": 2.0}, {"b": 2.0, "a": 1.0}, []),
+    ],
+)
+def test_a_contradiction_is_any_difference_in_any_metric(recorded, replayed, epochs):
+    def row(metrics: dict[str, float]) -> Row:
+        return Row(epoch=1, at=0.0, seconds=0.0, eval_seconds=0.0, metrics=metrics)
+
+    assert contradictions([row(recorded)], (row(replayed),)) == epochs

@@ -1,0 +1,121 @@
+"""One driver at a time, and what becomes of one that lost its study."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from sweeps.ledger import Ledger
+from sweeps.ledger_lock import STALE_SECONDS, here
+from trainable.errors import StudyLocked
+
+HOST, PID = here()
+AT = 5000.0
+
+
+@pytest.fixture
+def second(ledger_url, ledger):
+    """Another driver's ledger on the same database."""
+    with Ledger.open(ledger_url, patience_seconds=10) as opened:
+        yield opened
+
+
+@pytest.fixture
+def dead_pid():
+    finished = subprocess.Popen([sys.executable, "-c", ""])
+    finished.wait()
+    return finished.pid
+
+
+def test_a_second_driver_is_refused_by_host_and_process(ledger, study_id, second):
+    ledger.acquire(study_id, "first-host", 41, AT)
+    with pytest.raises(StudyLocked, match="process 41 on host first-host, heard of 10 s ago"):
+        second.acquire(study_id, "second-host", 42, AT + 10)
+
+
+def test_a_driver_alive_on_this_host_keeps_its_study(ledger, study_id, second):
+    ledger.acquire(study_id, HOST, os.getppid(), AT)
+    with pytest.raises(StudyLocked, match=f"process {os.getppid()} on host"):
+        second.acquire(study_id, HOST, PID, AT)
+
+
+def test_a_dead_process_on_this_host_loses_its_study(ledger, study_id, second, dead_pid):
+    ledger.acquire(study_id, HOST, dead_pid, AT)
+    second.acquire(study_id, HOST, PID, AT)
+
+
+def test_a_dead_process_number_of_another_host_means_nothing(ledger, study_id, second, dead_pid):
+    ledger.acquire(study_id, "other-host", dead_pid, AT)
+    with pytest.raises(StudyLocked, match="other-host"):
+        second.acquire(study_id, HOST, PID, AT)
+
+
+@pytest.mark.parametrize(("silent_seconds", "is_taken"), [(STALE_SECONDS, False), (STALE_SECONDS + 0.01, True)])
+def test_a_silent_driver_loses_its_study(ledger, study_id, second, silent_seconds, is_taken):
+    ledger.acquire(study_id, "first-host", 41, AT - 100)
+    ledger.heartbeat(study_id, AT)
+    if is_taken:
+        second.acquire(study_id, "second-host", 42, AT + silent_seconds)
+    else:
+        with pytest.raises(StudyLocked):
+            second.acquire(study_id, "second-host", 42, AT + silent_seconds)
+
+
+def test_a_released_study_is_free(ledger, study_id, second):
+    ledger.acquire(study_id, "first-host", 41, AT)
+    ledger.release(study_id)
+    second.acquire(study_id, "second-host", 42, AT)
+
+
+def test_closing_the_ledger_releases_its_studies(ledger_url, ledger, study_id, second):
+    second.acquire(study_id, "second-host", 42, AT)
+    second.close()
+    ledger.acquire(study_id, "first-host", 41, AT)
+
+
+def test_a_driver_that_lost_its_study_can_write_nothing(ledger, study_id, second, make):
+    ledger.acquire(study_id, "first-host", 41, AT)
+    added = ledger.add_trial(study_id, make.spec(), AT)
+    second.acquire(study_id, "second-host", 42, AT + 61)
+    writes = [
+        lambda: ledger.add_trial(study_id, make.spec(1), AT),
+        lambda: ledger.append(study_id, make.report(epochs=(1, 1)), AT),
+        lambda: ledger.close_attempt(study_id, "key0", "LOST", "", AT),
+        lambda: ledger.set_brain(study_id, "key0", {}),
+        lambda: ledger.set_study(study_id, state="x"),
+        lambda: ledger.decide(study_id, None, "x", AT, {}),
+        lambda: ledger.heartbeat(study_id, AT),
+        lambda: ledger.register_study("digits", {"seed": 0}, {"trials": 99}, AT + 62),
+    ]
+    for write in writes:
+        with pytest.raises(StudyLocked, match="process 42 on host second-host"):
+            write()
+    assert second.trials(study_id) == [added]
+    assert second.append(study_id, make.report(epochs=(1, 1)), AT).last_epoch == 1
+
+
+def test_the_loser_cannot_release_the_winners_lock(ledger, study_id, second):
+    ledger.acquire(study_id, "first-host", 41, AT)
+    second.acquire(study_id, "second-host", 42, AT + 61)
+    ledger.release(study_id)
+    ledger.close()
+    second.heartbeat(study_id, AT + 62)
+
+
+def test_one_driver_may_hold_two_studies_and_others_stay_free(ledger, study_id, second):
+    other = ledger.register_study("other", {}, {}, AT).id
+    third = ledger.register_study("third", {}, {}, AT).id
+    ledger.acquire(study_id, "first-host", 41, AT)
+    ledger.acquire(other, "first-host", 41, AT)
+    second.acquire(third, "second-host", 42, AT)
+    for study in (study_id, other):
+        with pytest.raises(StudyLocked):
+            second.acquire(study, "second-host", 42, AT)
+
+
+def test_a_process_may_take_its_own_study_again(ledger, study_id, second):
+    ledger.acquire(study_id, HOST, PID, AT)
+    second.acquire(study_id, HOST, PID, AT)
+    with pytest.raises(StudyLocked, match="taken over"):
+        ledger.heartbeat(study_id, AT)

@@ -1,0 +1,66 @@
+"""Named streams: equal names agree everywhere, different names differ, and nobody's generator is touched."""
+
+import random
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from trainable.seeding import numpy_stream, stream_seed, torch_stream
+
+NAMES = [("order", 0, 0, 1), ("order", 0, 0, 2), ("order", 0, 1, 1), ("order", 1, 0, 1), ("pairing", 0, 0, 1),
+         ("order", "0", 0, 1), ("a", "b"), ("ab",), ("a,b",), ("",), ()]
+
+
+def test_the_seed_of_a_stream_is_what_it_always_was():
+    assert stream_seed(0, "order", 1) == 4246042475041127612
+    assert stream_seed(0) == 6108990573203427412
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**63 - 1])
+@pytest.mark.parametrize("names", NAMES, ids=str)
+def test_a_seed_has_63_bits(seed, names):
+    assert 0 <= stream_seed(seed, *names) < 2**63
+
+
+def test_different_names_and_roots_give_different_seeds():
+    seeds = {stream_seed(root, *names) for root in (0, 1, -1, 2**63 - 1) for names in NAMES}
+    assert len(seeds) == 4 * len(NAMES)
+
+
+def test_equal_seeds_agree_in_another_process():
+    code = ("from trainable.seeding import numpy_stream, torch_stream; import torch;"
+            "print(numpy_stream(7, 'x', 3).random(3).tolist(),"
+            "torch.rand(3, generator=torch_stream('cpu', 7, 'x', 3)).tolist())")
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    here = (numpy_stream(7, "x", 3).random(3).tolist(), torch.rand(3, generator=torch_stream("cpu", 7, "x", 3)).tolist())
+    assert out == f"{here[0]} {here[1]}"
+
+
+@pytest.mark.parametrize("draw", [lambda *names: numpy_stream(0, *names).random(),
+                                  lambda *names: torch.rand(1, generator=torch_stream("cpu", 0, *names)).item()])
+def test_streams_of_different_names_differ_and_of_equal_names_agree(draw):
+    assert draw("a") == draw("a")
+    assert len({draw("a"), draw("b"), draw("a", 0), draw("a", 1)}) == 4
+
+
+@pytest.mark.parametrize("name", [1.0, None, True, b"a", ("a",)])
+def test_a_name_that_is_neither_text_nor_a_whole_number_is_refused(name):
+    with pytest.raises(TypeError, match="named by text and whole numbers"):
+        stream_seed(0, name)
+
+
+def test_global_generators_are_left_alone():
+    torch_before, numpy_before, python_before = torch.get_rng_state(), np.random.get_state()[1], random.getstate()
+    numpy_stream(0, "a").random(9)
+    torch.rand(9, generator=torch_stream("cpu", 0, "a"))
+    assert torch.equal(torch_before, torch.get_rng_state())
+    assert (numpy_before == np.random.get_state()[1]).all()
+    assert python_before == random.getstate()
+
+
+def test_the_module_imports_without_torch():
+    code = "import sys, trainable.seeding; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
