@@ -34,7 +34,7 @@ def results_of(ledger: Ledger, record: StudyRecord, storage: str) -> "StudyResul
     """Everything the ledger and the stored predictions say about a study."""
     from sweeps.analysis.assemble import analyse
     from sweeps.analysis.importance import with_importance
-    from sweeps.brain import axis_importance
+    from sweeps.optuna_study import importance
     study = Study.from_dict(record.spec)
 
     def predictions(trial: TrialRecord) -> Any:
@@ -42,7 +42,7 @@ def results_of(ledger: Ledger, record: StudyRecord, storage: str) -> "StudyResul
 
     labels = read_array(storage, labels_path(study.name))
     results = analyse(study, ledger.trials(record.id), ledger.rows(record.id), ledger.attempts(record.id), predictions, labels)
-    return with_importance(results, lambda settings, values: axis_importance(study, settings, values))
+    return with_importance(results, lambda settings, values: importance(study.space, settings, values, study.seed))
 
 
 def study_status(home: Home, name: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sweeps.home import Home
-from sweeps.study import Study, load_study, ready_studies
+from sweeps.study import Study, load_study, studies_shipped
 from trainable.errors import ConfigError, DataError, MixupSweepError, ModelError, StudyChanged, StudyError
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def plan(study: StudyName = "digits", sets: Sets = None) -> None:
 @app.command()
 def studies() -> None:
     """The studies that come with this package."""
-    _table("studies", [{"study": name, "what it asks": text} for name, text in ready_studies().items()])
+    _table("studies", [{"study": name, "what it asks": text} for name, text in studies_shipped().items()])
 
 
 @app.command()
@@ -174,7 +174,7 @@ def ui(study: StudyName = "digits", tracking_uri: TrackingUri = None,
 
 def _name(study: str) -> str:
     """The name a study goes by in the ledger: of a file, the name it gives itself."""
-    return load_study(study).name if Path(study).suffix in (".yaml", ".yml") or study in ready_studies() else study
+    return load_study(study).name if Path(study).suffix in (".yaml", ".yml") or study in studies_shipped() else study
 
 
 def _command() -> str:

@@ -9,9 +9,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Protocol
 
-from sweeps.plan import measure_specs, search_spec
+from sweeps.plan import measure_specs, plan
 from sweeps.records import FINAL_STATES, SEARCH, TrialRecord, TrialSpec
 from sweeps.study import Study
+
+SEARCH_SPLIT = 0
+"""The training split of every search trial. Measure trials use the others: none is judged on the split that chose it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +80,7 @@ class Dispatch:
         self.searches = {capacity.label: CapacitySearch(study.search.max_trials, study.search.max_hours)
                          for capacity in study.capacities}
         self.notes: list[str] = []
+        self._by_cost = by_cost(study)
         self._resumable: deque[TrialSpec] = deque()
         self._measures: list[tuple[float, int, TrialSpec]] = []
         self._known: set[str] = set()
@@ -143,8 +147,8 @@ class Dispatch:
                 heapq.heappush(self._measures, (-search.seconds_per_epoch * spec.config["epochs"], len(self._known), spec))
 
     def _ask(self) -> TrialSpec | None:
-        """Capacities take turns, so that all searches end, and measuring starts, at about one time; the top of the ladder first."""
-        asking = [capacity for capacity, search in reversed(self.searches.items()) if not search.spent]
+        """Capacities take turns, the costliest first, so that all searches end, and measuring starts, at about one time."""
+        asking = [capacity for capacity in self._by_cost if not self.searches[capacity].spent]
         if not asking:
             return None
         capacity = min(asking, key=lambda one: self.searches[one].num_asked)
@@ -152,18 +156,27 @@ class Dispatch:
 
     def _search_spec(self, capacity: str, ask: Ask) -> TrialSpec:
         """An arm asked for again is run as its next repeat: another trial, so N asks are N runs."""
-        spec = search_spec(self._study, self._data_digest, capacity, ask.number, ask.setting, origin=ask.origin)
-        if num_before := self._num_of_arm[spec.arm_key]:
-            spec = search_spec(self._study, self._data_digest, capacity, ask.number, ask.setting, repeat=num_before,
-                               origin=ask.origin)
-        self._num_of_arm[spec.arm_key] += 1
+        config = self._study.config(ask.setting, capacity, SEARCH_SPLIT)
+        arm_key = config.arm_key()
+        config = replace(config, repeat=self._num_of_arm[arm_key])
+        spec = TrialSpec(key=config.trial_key(self._data_digest), stage=SEARCH, number=ask.number, capacity=capacity,
+                         arm_key=arm_key, split=config.split, repeat=config.repeat, config=config.to_dict(),
+                         setting=ask.setting, origin=ask.origin, brain=ask.memory)
+        self._num_of_arm[arm_key] += 1
         self._known.add(spec.key)
         self.searches[capacity].num_asked += 1
         self.searches[capacity].unfinished.add(spec.key)
-        return replace(spec, brain=ask.memory)
+        return spec
 
     def _measure(self) -> TrialSpec | None:
         return heapq.heappop(self._measures)[2] if self._measures else None
+
+
+def by_cost(study: Study) -> list[str]:
+    """Capacity labels, the costliest first, by the multiply-adds of an example where they are known, else by the ladder."""
+    steps = enumerate(plan(study).sizes.items())
+    order = {label: (size.multiply_adds if size else 0, step) for step, (label, size) in steps}
+    return sorted(order, key=lambda label: order[label], reverse=True)
 
 
 def spec_of(trial: TrialRecord) -> TrialSpec:

@@ -15,8 +15,8 @@ from trainable.config import REPLICATE_FIELDS, digest
 
 STATUS = {PENDING: "SCHEDULED", INTERRUPTED: "SCHEDULED", RUNNING: "RUNNING", FINISHED: "FINISHED", FAILED: "FAILED",
           PRUNED: "KILLED"}
-"""MLflow's run status for each state. A pruned trial is KILLED, stopped on purpose: `status = 'FINISHED'` selects exactly
-the trials that were trained to their last epoch. An interrupted one waits to be continued: SCHEDULED."""
+"""MLflow's run status for each state. A pruned trial is KILLED, stopped on purpose: `status = 'FINISHED'` selects
+the trials that were trained to their last epoch and no others. An interrupted one waits to be continued: SCHEDULED."""
 
 SWEEP_ID, TRIAL_KEY, STATE, CURSOR, PARENT = ("sweep.id", "sweep.trial_key", "sweep.state", "sweep.cursor",
                                               "mlflow.parentRunId")

@@ -16,6 +16,11 @@ MISSING, INVALID = "RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"
 _UNKNOWN, _FORBIDDEN = ("UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"), ("PERMISSION_DENIED",)
 _SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _MAX_TEXT = 300
+_SIGNS = {"connection refused": "refuses the connection: is it running?", "timed out": "did not answer in time",
+          "too many 5": "answers that it is unavailable", "connection reset": "broke off in mid-answer",
+          "remotedisconnected": "broke off in mid-answer", "name or service not known": "has a host name nobody knows",
+          "name resolution": "has a host name nobody knows", "database is locked": "is locked by another process",
+          "disk is full": "has a full disk", "no space left": "has a full disk"}
 
 CREDENTIALS = ("MLflow at {uri} refuses the credentials: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "
                "or MLFLOW_TRACKING_TOKEN ({given})")
@@ -56,8 +61,11 @@ def explain(error: Exception, uri: str, environ: Mapping[str, str] = os.environ)
         return Fault(form.format(uri=shown, given=credentials_given(environ)), True)
     if isinstance(error, InfrastructureError):
         return Fault(hide_secrets(text, environ), isinstance(error, Refused))
-    first = " ".join(text.split())
-    return Fault(hide_secrets(f"MLflow at {uri}: {type(error).__name__} {code} {first}", environ)[:_MAX_TEXT], False)
+    for sign, meaning in _SIGNS.items():
+        if sign in text.lower():
+            return Fault(f"MLflow at {shown} {meaning}", False)
+    first = " ".join(text.split())[:_MAX_TEXT]
+    return Fault(f"MLflow at {shown}: {hide_secrets(first, environ)} ({type(error).__name__} {code})", False)
 
 
 def credentials_given(environ: Mapping[str, str]) -> str:

@@ -164,7 +164,7 @@ def is_deleted(run: Run) -> bool:
 
 
 def _prepare_sqlite(uri: str) -> None:
-    """Begin a SQLite store in WAL mode: the UI reads while we write, and a commit is one fsync (54 -> 40 ms a trial)."""
+    """Begin a SQLite store in WAL mode: the UI reads while we write, a commit is one fsync (54 to 40 ms a trial)"""
     path = Path(uri.removeprefix("sqlite:///").split("?")[0])
     if uri.startswith("sqlite:///") and path.name and not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)

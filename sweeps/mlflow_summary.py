@@ -6,7 +6,6 @@ Owns names and columns for MLflow; the sentences are those of the report. Never 
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from sweeps.analysis.results import CapacityResult, Estimate, StudyResults
@@ -38,11 +37,10 @@ class Summary:
         return cls(**{**values, "files": tuple((path, folder) for path, folder in values.get("files", ()))})
 
 
-def describe(results: StudyResults, files: Iterable[Path] = (), state: str = FINISHED) -> Summary:
-    """The answer for the parent run. `files` become artifacts: pages at the top, pictures in the folder `figures`."""
-    placed = tuple((str(path), None if path.suffix in (".html", ".yaml") else "figures") for path in files)
+def describe(results: StudyResults, files: Iterable[tuple[str, str | None]] = (), state: str = FINISHED) -> Summary:
+    """The answer for the parent run, with `files` as its artifacts."""
     return Summary(state=state, metrics=sweet_spot_metrics(results), table=sweet_spot_table(results),
-                   description=description(results), files=placed)
+                   description=description(results), files=tuple(files))
 
 
 def sweet_spot_metrics(results: StudyResults) -> dict[str, float]:
@@ -86,7 +84,8 @@ def _table_row(capacity: CapacityResult, objective: str) -> dict[str, Any]:
     spot = capacity.sweet(objective)
     row: dict[str, Any] = {"capacity": capacity.capacity, "parameters": capacity.num_parameters,
                            "alpha": _number(spot.alpha), "alpha_low": _number(spot.low),
-                           "alpha_high": _number(spot.high), "level": spot.level, "verdict": spot.verdict, "num_splits": spot.num_splits}
+                           "alpha_high": _number(spot.high), "level": spot.level, "verdict": spot.verdict,
+                           "num_splits": spot.num_splits}
     for where, point in (("", capacity.point(spot.alpha)), ("erm_", capacity.point(0.0))):
         for name in (*_RISKS, "bias2", "variance"):
             row |= _estimate(f"{where}{name}", getattr(point, name) if point else None)

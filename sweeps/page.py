@@ -35,8 +35,8 @@ nav { display:flex; flex-wrap:wrap; gap:.2em 1.2em; margin:.9em 0 0; font-size:.
 .badge.bracketed, .badge.supported { background:var(--good-bg); color:var(--good) }
 .badge.edge, .badge.contradicted { background:var(--warn-bg); color:var(--warn) }
 .scroll { overflow-x:auto; margin:1em 0 .4em; border:1px solid var(--line); border-radius:10px }
-table { border-collapse:collapse; width:100%; font-size:.86rem; font-variant-numeric:tabular-nums }
-th, td { padding:.5em .75em; text-align:left; border-bottom:1px solid var(--line); white-space:nowrap; vertical-align:top }
+table { border-collapse:collapse; width:100%; font-size:.82rem; font-variant-numeric:tabular-nums }
+th, td { padding:.5em .55em; text-align:left; border-bottom:1px solid var(--line); white-space:nowrap; vertical-align:top }
 thead th { white-space:normal; vertical-align:bottom; min-width:3.2em }
 th { color:var(--soft); font-weight:600; background:var(--card) } tbody tr:last-child > * { border-bottom:0 }
 tbody th { color:var(--ink); background:var(--paper) } .number { text-align:right }
@@ -51,12 +51,14 @@ figure { margin:1.5em 0 0; break-inside:avoid } figcaption { margin-top:.3em; ma
 dl { display:grid; grid-template-columns:minmax(8em,max-content) 1fr; gap:.35em 1.2em; font-size:.9rem; max-width:95ch }
 dt { font-weight:600 } dd { margin:0 } ul { padding-left:1.2em; margin:.5em 0; font-size:.9rem; max-width:90ch }
 li { overflow-wrap:anywhere } footer { padding-bottom:40px; margin-top:3em }
-.plot .xtick text, .plot .ytick text, .plot .y2tick text, .plot .legendtext, .plot .xtitle, .plot .ytitle,
+.plot .xtick text, .plot .ytick text, .plot .y2tick text, .plot .legendtext, @media screen and (prefers-color-scheme:dark) { .plot .main-svg { filter:brightness(1.2) } }
+.plot .xtitle, .plot .ytitle,
 .plot .annotation-text { fill:var(--ink) !important }
 .plot .annotation-text { paint-order:stroke; stroke:var(--paper); stroke-width:3px; stroke-linejoin:round }
+@media screen and (prefers-color-scheme:dark) { .plot .main-svg { filter:brightness(1.2) } }
 .plot .xtitle, .plot .ytitle { fill:var(--soft) !important }
 @media (max-width:560px) { dl { grid-template-columns:1fr } dd { margin-bottom:.5em } body { font-size:15px } }
-@media print { body { font-size:10.5pt } nav, .modebar-container, summary { display:none !important } header, main, footer { padding:0 }
+@media print { body { font-size:10.5pt } nav, .modebar-container, details:not([open]) { display:none !important } header, main, footer { padding:0 }
   .scroll { overflow:visible; border:0 } table { font-size:7.5pt } th, td { padding:.3em .45em } h2 { break-after:avoid }
   .row { display:block } .scroll tr > :first-child { position:static } @page { margin:14mm } }
 """
@@ -70,7 +72,7 @@ SCRIPT = """
     var figure = JSON.parse(document.getElementById('data-' + plot.id).textContent);
     var layout = figure.layout;
     delete layout.title;
-    layout.margin.t = 34;
+    layout.margin.t = 10;
     layout.height = plot.clientHeight;
     layout.dragmode = touch ? false : 'zoom';
     Plotly.newPlot(plot, figure.data, layout, {
@@ -80,7 +82,6 @@ SCRIPT = """
     });
   });
   window.addEventListener('beforeprint', function () {
-    document.querySelectorAll('details').forEach(function (each) { each.open = true; });
     plots.forEach(function (plot) { Plotly.relayout(plot, { width: 660, autosize: false }); });
   });
   window.addEventListener('afterprint', function () {

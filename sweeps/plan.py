@@ -1,53 +1,140 @@
 """Plan: which trials a study has, and what they will cost.
 
-Pure: from a Study to trial specifications, counts and estimates. Refuses to know what has run, and imports neither torch nor
-ray, so that a plan is there at once.
+Pure: from a Study to trial specifications, counts and estimates. Refuses to know what has run, and imports neither
+torch nor ray, so that a plan is there at once.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from search_spaces import Capacity
-from sweeps.records import MEASURE, SEARCH, TrialSpec
+from sweeps.plan_cost import StagePlan, ladder_sizes, stage_plan
+from sweeps.records import MEASURE, SEARCH, Replicate, TrialSpec
 from sweeps.study import Study
+from trainable.models.sizes import Size
 
 
-def first_settings(study: Study, capacity: Capacity | str) -> list[dict[str, Any]]:  # noqa: ARG001 - the same at every step
+def first_settings(study: Study, capacity: Capacity | str) -> list[dict[str, Any]]:  # noqa: ARG001 - equal at every step
     """The settings the search of a capacity starts with, no more than its budget."""
     return [dict(setting) for setting in study.search.first[:study.search.max_trials]]
-
-
-def search_spec(study: Study, data_digest: str, capacity: str, number: int, setting: Mapping[str, Any], *, repeat: int = 0,
-                origin: str = "sampler") -> TrialSpec:
-    """The trial of ask `number` of a capacity's search, on split 0. `repeat` counts earlier asks of the same arm."""
-    return _spec(study, data_digest, SEARCH, capacity, number, setting, (0, repeat), origin)
 
 
 def measure_specs(study: Study, data_digest: str, best: Mapping[str, Mapping[str, Any]]) -> list[TrialSpec]:
     """Every trial of the measure stage of the capacities in `best` (capacity label -> its best setting).
 
-    On splits 1..S: the split that chose the setting (0) is never measured on. Where the study itself fixes the other axes
-    (`measure.at`), the settings in `best` are ignored. `number` is the position on the ladder of alphas.
+    On splits 1..S: the split that chose the setting (0) is never measured on. Where the study itself gives the other
+    axes (`measure.at`), the settings in `best` are ignored. `number` is the position on the ladder of alphas.
     """
     specs = []
     for label, setting in best.items():
         chosen = setting if isinstance(study.measure.at, str) else study.measure.at
         for number, alpha in enumerate(study.measure.alphas):
             rung = rung_setting(study, chosen, alpha)
-            for split in range(1, study.measure.splits + 1):
-                specs += [_spec(study, data_digest, MEASURE, label, number, rung, (split, repeat), "ladder")
-                          for repeat in range(study.measure.seeds)]
+            specs += [_measure_spec(study, data_digest, (label, number), rung, one) for one in replicates(study)]
     return specs
 
 
+def replicates(study: Study) -> list[Replicate]:
+    """The replicates of the measure stage, the same for every arm."""
+    return [Replicate(split, repeat)
+            for split in range(1, study.measure.splits + 1) for repeat in range(study.measure.seeds)]
+
+
 def rung_setting(study: Study, setting: Mapping[str, Any], alpha: float) -> dict[str, Any]:
-    """`setting` with this alpha, and without axes that do not exist at it."""
-    values = {"alpha": alpha, **{name: value for name, value in setting.items() if name != "alpha"}}
-    return {"alpha": alpha, **study.space.only_active(values)}
+    """`setting` at this alpha, without the axes that do not exist there."""
+    return {"alpha": alpha, **study.space.only_active({**setting, "alpha": alpha})}
 
 
-def _spec(study, data_digest, stage, capacity, number, setting, replicate, origin):  # type: ignore
-    split, repeat = replicate
-    config = study.config(setting, capacity, split, repeat)
-    return TrialSpec(key=config.trial_key(data_digest), stage=stage, number=number, capacity=capacity, arm_key=config.arm_key(),
-                     split=split, repeat=repeat, config=config.to_dict(), setting=dict(setting), origin=origin)
+def _measure_spec(study: Study, data_digest: str, place: tuple[str, int], setting: dict[str, Any],
+                  replicate: Replicate) -> TrialSpec:
+    capacity, number = place
+    config = study.config(setting, capacity, *replicate)
+    return TrialSpec(key=config.trial_key(data_digest), stage=MEASURE, number=number, capacity=capacity,
+                     arm_key=config.arm_key(), split=replicate.split, repeat=replicate.repeat, config=config.to_dict(),
+                     setting=setting, origin="ladder")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a study will run: its stages at each capacity, the ladder with its sizes, the space as rows of a table.
+
+    `measured`: seconds come from measured epochs, not from the nominal rate of plan_cost.
+    """
+
+    study: str
+    stages: tuple[StagePlan, ...]
+    sizes: dict[str, Size | None]
+    space: tuple[dict[str, str], ...]
+    measured: bool
+
+    @property
+    def num_search(self) -> int:
+        return sum(part.num_trials for part in self.stages if part.stage == SEARCH)
+
+    @property
+    def num_measure(self) -> int:
+        return sum(part.num_trials for part in self.stages if part.stage == MEASURE)
+
+    @property
+    def num_trials(self) -> int:
+        return self.num_search + self.num_measure
+
+    @property
+    def trial_epochs(self) -> float:
+        return sum(part.trial_epochs for part in self.stages)
+
+    @property
+    def example_passes(self) -> float | None:
+        return _total([part.example_passes for part in self.stages])
+
+    @property
+    def multiply_adds(self) -> float | None:
+        return _total([part.multiply_adds for part in self.stages])
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds of one worker, all trials run to their end."""
+        return _total([part.seconds for part in self.stages])
+
+    def tables(self) -> dict[str, list[dict[str, str]]]:
+        """Title -> rows, ready to print."""
+        source = "as measured" if self.measured else "on a nominal core"
+        total = StagePlan(stage="all", capacity="", num_trials=self.num_trials, trial_epochs=self.trial_epochs,
+                          max_epochs=0, example_passes=self.example_passes, multiply_adds=self.multiply_adds,
+                          seconds=self.seconds)
+        ladder = [{"capacity": label, "parameters": _count(found.parameters if found else None),
+                   "multiply-adds an example": _count(found.multiply_adds if found else None)}
+                  for label, found in self.sizes.items()]
+        return {"space": list(self.space), "capacities": ladder,
+                f"trials (minutes of one worker {source}, nothing pruned)": [_row(part) for part in (*self.stages, total)]}
+
+
+def plan(study: Study, seconds_per_epoch: Mapping[str, float] | None = None) -> Plan:
+    """What the study will run. `seconds_per_epoch`: measured, by capacity label, evaluation included."""
+    sizes, measured = ladder_sizes(study), seconds_per_epoch or {}
+    stages = [stage_plan(study, stage, capacity.label, sizes[capacity.label], measured)
+              for stage in (SEARCH, MEASURE) for capacity in study.capacities]
+    return Plan(study=study.name, stages=tuple(stages), sizes=sizes, space=tuple(study.space.describe()),
+                measured=all(capacity.label in measured for capacity in study.capacities))
+
+
+def _total(parts: list[float | None]) -> float | None:
+    known = [part for part in parts if part is not None]
+    return sum(known) if len(known) == len(parts) else None
+
+
+def _row(part: StagePlan) -> dict[str, str]:
+    minutes = None if part.seconds is None else part.seconds / 60
+    return {"stage": part.stage, "capacity": part.capacity, "trials": str(part.num_trials),
+            "epochs": _count(part.trial_epochs), "example passes": _count(part.example_passes),
+            "multiply-adds": _count(part.multiply_adds), "minutes": _count(minutes)}
+
+
+def _count(number: float | None) -> str:
+    """12,345 or 1.23e+09; ? where unknown."""
+    if number is None:
+        return "?"
+    if 0 < number < 10 and number % 1:
+        return f"{number:.1f}"
+    return f"{number:,.0f}" if number < 1e7 else f"{number:.3g}"

@@ -80,7 +80,7 @@ class Projection:
         return sum(1 for trial in changed if not _is_unseen(trial))
 
     def step(self) -> bool:
-        """Send the oldest unsent changes; True when more remain. Whatever it raises, the next step starts where it was."""
+        """Send the oldest unsent changes; True when more remain. If it raises, the next step sends them again."""
         study = self._study()
         changed = self._ledger.changed_since(study.id, self._cursor or 0, TRIALS_PER_STEP)
         if not changed:

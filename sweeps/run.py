@@ -18,7 +18,7 @@ from sweeps.home import Home
 from sweeps.ledger import Ledger
 from sweeps.pace import Pace, Workload
 from sweeps.progress import Progress
-from sweeps.records import FAILED, StudyRecord
+from sweeps.records import FAILED, FINISHED, INTERRUPTED, StudyRecord
 from sweeps.report import write_report
 from sweeps.storage import labels_path, write_array
 from sweeps.study import Study
@@ -72,11 +72,11 @@ def run_study(study: Study, home: Home, options: RunOptions, follow: Follow) -> 
         record = ledger.register_study(study.name, study.identity(), study.to_dict(), time.time())
         with driving(ledger, record):
             sweep = begun(study, ledger, record, source, home)
-            tracker = tracking.Tracker(home.ledger, home.tracking_uri, study.name, artifacts=home.artifacts)
+            tracker = tracking.Tracker(home.ledger, home.tracking_uri, study.name, home.artifacts)
             interrupted = _run_trials(sweep, source, home, options, follow, tracker)
             results = results_of(ledger, record, home.storage)
         report = write_report(results, home.report(study.name))
-        tracked = tracker.finish(results, report)
+        tracked = tracker.finish(results, report, state=INTERRUPTED if interrupted else FINISHED)
         return Outcome(interrupted=interrupted, results=results, report=report, tracked=tracked,
                        num_failed=results.counts.get(FAILED, 0), num_trials=sum(results.counts.values()))
 

@@ -43,8 +43,8 @@ def run_single(config: TrialConfig, source: "Source", device: str) -> Iterator[s
         try:
             row = next(rows)
         except StopIteration as stop:
+            outcome = stop.value
             break
         yield f"{row.epoch:5d}  " + "  ".join(f"{row.metrics[name]:17.4f}" for name in SHOWN) + f"  {row.seconds:7.2f}"
-    outcome = stop.value
     yield f"parameters {outcome.num_parameters}"
     yield from (f"{name} {value:.4f}" for name, value in outcome.metrics.items())

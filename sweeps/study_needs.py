@@ -80,7 +80,7 @@ def model_problem(path: str, name: str) -> Problem | None:
 
 @functools.cache
 def torchvision_names() -> tuple[str, ...]:
-    """The classifiers that the installed torchvision registers, read from its sources: to import it is to import torch."""
+    """The classifiers that torchvision registers, read from its sources, since importing it would import torch."""
     spec = importlib.util.find_spec("torchvision")
     folders = spec.submodule_search_locations if spec else None
     sources = Path(folders[0], "models").glob("*.py") if folders else ()

@@ -56,16 +56,17 @@ def apply_rules(parts: Parts, rules: tuple[tuple[tuple[str, ...], Rule], ...]) -
 
 def _space(reading: Reading) -> SearchSpace:
     """The default axes, those fixed under `train`, and then what `space` says."""
+    changes = reading.values["space"]
     fixed = {name: reading.values[f"train.{name}"] for name in DEFAULT_SPACE.names
-             if f"train.{name}" in reading.given and reading.is_sound(f"train.{name}")}
+             if f"train.{name}" in reading.given and reading.is_sound(f"train.{name}") and name not in changes}
     try:
-        space = DEFAULT_SPACE.fix(**fixed).narrow(reading.values["space"])
+        space = DEFAULT_SPACE.fix(**fixed).narrow(changes)
     except ConfigError as error:
         reading.problems.extend(_below("space", error))
         return DEFAULT_SPACE
     reading.problems.extend(
         Problem(f"train.{name}", reading.values[f"train.{name}"], "is an axis of the space as well; keep one of them")
-        for name in reading.values["space"] if f"train.{name}" in reading.given and not space[name].when)
+        for name in changes if f"train.{name}" in reading.given and not space[name].when)
     return space
 
 
@@ -154,7 +155,7 @@ def _check_budget(parts: Parts) -> Iterator[Problem]:
     if budget and not parts.space.varying:
         yield Problem("search.max_trials", budget, "must be 0 where every axis is fixed, together with measure.at: {}")
     elif parts["search.sampler"] == "grid" and size > MAX_GRID:
-        yield Problem("search.sampler", "grid", f"has {size:,} points, may have {MAX_GRID:,}; fix axes or lower their points")
+        yield Problem("search.sampler", "grid", f"has {size:,} points of at most {MAX_GRID:,}; fix axes or lower `points`")
     elif parts["search.sampler"] == "grid" and budget > size:
         yield Problem("search.max_trials", budget, f"must be at most {size}, the points of the grid")
 

@@ -49,7 +49,7 @@ def _field(path: str, name: str) -> Key:
         return problem.allowed if problem else None
     spec = knob(name)
     whole = "int" in str(FIELDS[name].type)
-    kind = "text" if FIELDS[name].type is str else "whole number" if whole else "number"
+    kind = "text" if FIELDS[name].type is str else "a whole number" if whole else "a number"
     default = FIELDS[name].default
     allowed = spec.allowed() if spec.choices else f"{kind} {spec.allowed()}".replace(" any", "")
     allowed += ", or null" if default is None else ""
@@ -69,7 +69,7 @@ def _number(path: str, default: Any, spec: Knob, *, kind: type = float, words: t
             return isinstance(value, str | None) and value in words
         return math.isfinite(value) and spec.contains(value)
     others = "".join(f", or {'null' if word is None else word}" for word in words)
-    return _own(path, default, f"{'whole ' if kind is int else ''}number {spec.allowed()}{others}", spec.help, check)
+    return _own(path, default, f"a {'whole ' if kind is int else ''}number {spec.allowed()}{others}", spec.help, check)
 
 
 def _choice(path: str, choices: tuple[str, ...], text: str) -> Key:
@@ -108,7 +108,7 @@ KEYS: tuple[Key, ...] = (
           "{width: [..]}, {depth: [..]}, {model: [..]}, a list of steps, or null",
           "the ladder: each step is searched and measured by itself; null: the model alone"),
     *(_field(f"train.{name}", name) for name in SEARCHABLE),
-    _open("space", {}, (dict,), "mapping of axes", "what is searched, and where"),
+    _open("space", {}, (dict,), "a mapping of axes", "what is searched, and where"),
     _choice("search.sampler", SAMPLERS, "how Optuna chooses settings"),
     _number("search.max_trials", 16, Knob(help="trials per capacity; 0: no search", low=0, high=1e5), kind=int),
     _number("search.max_hours", None, words=(None,),
@@ -118,13 +118,13 @@ KEYS: tuple[Key, ...] = (
             Knob(help="share of its epochs for which a trial is safe", low=0, open_low=True, high=1)),
     _number("search.prune.reduction", 2, kind=int,
             spec=Knob(help="asha lets one in so many pass each rung", low=2, high=100)),
-    _open("search.first", "auto", (list,), "list of settings, or auto",
+    _open("search.first", "auto", (list,), "a list of settings, or auto",
           "settings tried first; auto: plain training and mixup as the literature sets them"),
-    _open("measure.alphas", None, (list,), "list of numbers, 0 among them, or null",
+    _open("measure.alphas", None, (list,), "a list of numbers, 0 among them, or null",
           f"the ladder of alphas; null: {_LADDER}, as far as the space reaches"),
     _number("measure.splits", 4, Knob(help="training splits: they carry the inference", low=2, high=1000), kind=int),
     _number("measure.seeds", 1, Knob(help="repetitions on each split", low=1, high=1000), kind=int),
-    _open("measure.at", "best", (dict,), "mapping of axes to values, or best",
+    _open("measure.at", "best", (dict,), "a mapping of axes to values, or best",
           "the other axes while alpha is measured"),
     _choice("objective", OBJECTIVES, "what decides; never a test metric"),
     _number("compute.cpus", 1, Knob(help="processor cores a trial", low=0, open_low=True, high=1024)),

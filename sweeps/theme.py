@@ -123,5 +123,10 @@ def plural(count: int, noun: str) -> str:
 
 
 def value_text(value: object) -> str:
-    """A knob's value: numbers with three significant digits, anything else as it is."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    """A knob's value: numbers with three digits that count (`1.3e-4` where small), anything else as it is."""
+    if not isinstance(value, float):
+        return str(value)
+    if 0 < abs(value) < 1e-3:
+        mantissa, exponent = f"{value:.2e}".split("e")
+        return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+    return f"{value:.3g}"

@@ -7,7 +7,7 @@ sum phi(x_m) - M phi(mean x).
   M models is mean phi(x_m) - phi(mean x) = mean KL(p_bar || p_m), p_bar their normalised geometric mean.
 The sums are divided by their degrees of freedom as in an unbalanced nested analysis of variance (splits, and seeds
 within splits). With one seed each this multiplies the plain variance by M/(M-1); without it the KL variance comes out
-too small by a factor of .49 .66 .78 .89 .95 at M = 2 3 5 10 20 (measured on Gaussian logits, see the test).
+too small by a factor of about .49 .66 .78 .89 .95 at M = 2 3 5 10 20 (measured on Gaussian logits, see the test).
 
 Refuses to know trials, alphas or files. The bias contains the noise of the test labels; no error-rate decomposition is
 offered, since the 0-1 loss has none.

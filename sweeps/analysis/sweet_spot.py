@@ -12,6 +12,7 @@ Axes: S splits, A rungs of the ladder.
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from scipy.special import stdtr
@@ -79,6 +80,7 @@ def hull(ladder: Sequence[float], in_set_A: np.ndarray) -> tuple[float, float]:
     return low, high
 
 
+@lru_cache(maxsize=1024)
 def halfway(alpha: float, other: float) -> float:
     """The alpha whose epsilon lies midway between those of the two."""
     return float(alpha_from_epsilon((float(epsilon(alpha)) + float(epsilon(other))) / 2))

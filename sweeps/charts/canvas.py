@@ -16,8 +16,10 @@ from sweeps.theme import MUTED, Mark, alpha_text, count_text, estimate, has_inte
 from trainable.moments import epsilon
 
 GRID = "rgba(127,127,127,0.22)"
-ALPHA_TITLE = "alpha, spaced by ε = 1 − E max(λ, 1−λ)"
+ALPHA_TITLE = "alpha (spaced by ε)"
 FONT = "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', 'DejaVu Sans', sans-serif"
+LEGEND = {"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0, "font": {"size": 11}, "maxheight": 0.4,
+          "bgcolor": "rgba(0,0,0,0)"}
 ROW, STRIP_GAP = 26, 24
 """Pixels of one row of a strip, and between a plot and its strip."""
 
@@ -46,7 +48,7 @@ class Chart:
             "font": {"family": FONT, "size": 12, "color": "#333"}, "hovermode": "closest",
             "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)",
             "margin": {"l": 50, "r": 12, "t": 72, "b": 40},
-            "legend": {"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0, "bgcolor": "rgba(0,0,0,0)"},
+            "legend": LEGEND,
             "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": MUTED}, "hoverlabel": {"align": "left"},
             "meta": {"title": self.title, "caption": self.caption}}
         return {**style, **self.layout}
@@ -59,7 +61,7 @@ def text(value: object) -> str:
 
 def axis(title: str = "", **more: Any) -> dict[str, Any]:
     """One axis in the house style."""
-    return {"title": {"text": title, "standoff": 8}, "gridcolor": GRID, "zeroline": False, "linecolor": MUTED,
+    return {"title": {"text": title, "standoff": 8, "font": {"size": 12}}, "gridcolor": GRID, "zeroline": False, "linecolor": MUTED,
             "ticks": "outside", "ticklen": 4, "tickcolor": MUTED, "automargin": True, **more}
 
 

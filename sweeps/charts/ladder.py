@@ -36,7 +36,8 @@ def risk(results: StudyResults) -> list[Chart]:
     if not any(drawable(found.points, quantity) for found in results.capacities):
         return []
     height, axes = strip([found.capacity for found in results.capacities], 300, axis(quantity.heading))
-    caption = f"Star: alpha*, the best rung. {HULL_TEXT} {banded(results)}"
+    caption = (f"Star: alpha*, the best rung. {HULL_TEXT} The axis is even in ε = 1 − E max(λ, 1−λ), λ ~ Beta(alpha, alpha). "
+               + banded(results))
     chart = Chart(f"{quantity.name.capitalize()} against alpha", caption,
                   {**axes, "xaxis": {**alpha_axis(results.capacities), "anchor": "y2"}}, height)
     for index, found in enumerate(results.capacities):
@@ -131,7 +132,7 @@ def capacity_alpha(results: StudyResults) -> list[Chart]:
     if not shown:
         return []
     places, xaxis = _size_axis([found for _, found, _ in shown])
-    rungs = {**alpha_axis(results.capacities, gap=0.03), "title": {"text": "alpha, spaced by ε", "standoff": 8}}
+    rungs = alpha_axis(results.capacities, gap=0.03)
     chart = Chart("alpha* against capacity", f"{HULL_TEXT} {counted(results.capacities)}", {"xaxis": xaxis, "yaxis": rungs})
     for x, (index, found, spot) in zip(places, shown, strict=True):
         look = mark(index)

@@ -7,6 +7,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from sweeps.analysis.results import SearchTrial
@@ -15,7 +16,7 @@ from sweeps.theme import alpha_text, known
 from trainable.moments import epsilon
 
 LOG_RATIO = 20.0
-"""A positive axis whose largest value is this many times its smallest is read on a log scale."""
+"""A positive axis is read on a log scale when it spans this ratio and its values fill a log scale more evenly."""
 
 BANDS = (("best tenth", 0.1), ("best third", 1 / 3), ("the others", 1.0))
 """Trials are ranked within their capacity: which share of the ranking each band ends at."""
@@ -78,10 +79,18 @@ def axis_of(name: str, values: Sequence[Any]) -> ParallelAxis | None:
     smallest, largest = min(present), max(present)
     if smallest == largest:
         return None
-    is_log = smallest > 0 and largest / smallest >= LOG_RATIO
-    scale = "epsilon" if name == "alpha" and smallest >= 0 else "log" if is_log else "linear"
+    scale = "epsilon" if name == "alpha" and smallest >= 0 else "log" if _fills_log(present) else "linear"
     low, high = _coordinate(smallest, scale), _coordinate(largest, scale)
     return ParallelAxis(name, scale, low, high) if high > low else None
+
+
+def _fills_log(values: Sequence[float]) -> bool:
+    smallest, middle, largest = min(values), median(values), max(values)
+    if smallest <= 0 or largest / smallest < LOG_RATIO:
+        return False
+    linear = (middle - smallest) / (largest - smallest)
+    log = math.log(middle / smallest) / math.log(largest / smallest)
+    return abs(log - 0.5) < abs(linear - 0.5)
 
 
 def axes_of(trials: Sequence[SearchTrial], objective: Quantity) -> tuple[ParallelAxis, ...]:

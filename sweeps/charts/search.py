@@ -9,7 +9,7 @@ from typing import Any
 
 from sweeps import tables
 from sweeps.analysis.results import SearchTrial, StudyResults
-from sweeps.charts.canvas import Chart, axis, bounds, strip, text
+from sweeps.charts.canvas import LEGEND, Chart, axis, bounds, strip, text
 from sweeps.charts.parallel import BANDS, ParallelAxis, axes_of, band_of, values_of
 from sweeps.records import FAILED, FINISHED, PRUNED
 from sweeps.theme import COLOURS, MUTED, PERCENT, Unit, estimate, known, mark, number, plural, value_text
@@ -65,8 +65,8 @@ def _parallel_layout(axes: Sequence[ParallelAxis]) -> dict[str, Any]:
               "layer": "below"} for index in range(len(axes))]
     marks = [{"x": index, "y": place, "text": text(said), "showarrow": False, "xanchor": "left", "xshift": 4,
               "font": {"size": 10}} for index, axis_ in enumerate(axes) for place, said in axis_.ticks()]
-    headings = [text(axis_.name).replace("_", "<br>").replace(" (", "<br>(") for axis_ in axes]
-    return {"shapes": lines, "annotations": marks,
+    headings = [text(axis_.name).replace("_", " ").replace(" ", "<br>") for axis_ in axes]
+    return {"shapes": lines, "legend": {**LEGEND, "traceorder": "reversed"}, "annotations": marks,
             "xaxis": axis(tickvals=list(range(len(axes))), ticktext=headings, tickangle=0, showgrid=False, ticks="",
                           showline=False, range=[-0.1, len(axes) - 0.55]),
             "yaxis": axis(visible=False, range=[-0.04, 1.04])}

@@ -10,8 +10,8 @@ from sweeps.charts.canvas import Chart, axis, text
 from sweeps.records import FAILED, FINISHED, PRUNED
 from sweeps.theme import COLOURS, MUTED, known, plural
 
-BAR_LOOKS = {"finished, search": (COLOURS[5], ""), "finished, measure": (COLOURS[0], ""), "pruned": (COLOURS[4], "/"),
-             "failed": (COLOURS[1], "x"), "interrupted or lost": (MUTED, "\\"), "running": (COLOURS[2], ".")}
+BAR_LOOKS = {"search": (COLOURS[5], ""), "measure": (COLOURS[0], ""), "pruned": (COLOURS[4], "/"),
+             "failed": (COLOURS[1], "x"), "lost": (MUTED, "\\"), "running": (COLOURS[2], ".")}
 SPANS = ((3 * 3600.0, 3600.0, "hours"), (300.0, 60.0, "minutes"), (0.0, 1.0, "seconds"))
 """A timeline at least this long is read in units of so many seconds."""
 
@@ -26,7 +26,7 @@ def timeline(results: StudyResults) -> list[Chart]:
     workers = list(dict.fromkeys(bar.worker for bar in sorted(bars, key=lambda bar: bar.start)))
     began = datetime.fromtimestamp(begin, UTC).strftime("%Y-%m-%d %H:%M UTC")
     busy = sum(bar.end - bar.start for bar in bars) / max(1e-9, (end - begin) * len(workers))
-    chart = Chart("Timeline of the trials", f"One bar an attempt, from {began}. n = {plural(len(bars), 'attempt')} on "
+    chart = Chart("Timeline of the trials", f"One bar an attempt, from {began}; lost: interrupted or gone with its worker. n = {plural(len(bars), 'attempt')} on "
                   f"{plural(len(workers), 'worker')}, busy {100 * min(1.0, busy):.0f} % of the time.",
                   {"xaxis": axis(f"time since the first trial ({unit})", rangemode="tozero"), "barmode": "overlay",
                    "bargap": 0.25, "yaxis": axis(tickvals=list(range(len(workers))), ticktext=list(map(text, workers)),
@@ -48,8 +48,8 @@ def timeline(results: StudyResults) -> list[Chart]:
 
 def _kind(bar: Bar) -> str:
     if bar.state in (FINISHED, "ENDED"):
-        return f"finished, {bar.stage}"
-    return {PRUNED: "pruned", FAILED: "failed", "RUNNING": "running"}.get(bar.state, "interrupted or lost")
+        return bar.stage
+    return {PRUNED: "pruned", FAILED: "failed", "RUNNING": "running"}.get(bar.state, "lost")
 
 
 def _said(bar: Bar) -> str:

@@ -3,10 +3,10 @@
 import pytest
 
 from sweeps.plan import plan
-from sweeps.study import load_study, ready_studies
+from sweeps.study import load_study, studies_shipped
 
 
-@pytest.mark.parametrize("name", ready_studies())
+@pytest.mark.parametrize("name", studies_shipped())
 def test_a_ready_study_loads_plans_and_goes_round(name: str, tmp_path) -> None:
     study = load_study(name)
     assert study.name == name

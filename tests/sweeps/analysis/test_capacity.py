@@ -29,11 +29,14 @@ def errors(change: float, num_splits: int = 4, noise: float = 0.002) -> np.ndarr
 
 @pytest.mark.parametrize(("filled", "splits", "rungs"), [
     ([[1, 1, 1], [1, 1, 1]], [0, 1], [0, 1, 2]),
-    ([[1, 1, 1], [1, 1, 0], [1, 1, 1], [1, 1, 1]], [0, 1, 2, 3], [0, 1]),
+    ([[1, 1, 1, 1], [1, 1, 1, 0], [1, 1, 1, 1]], [0, 1, 2], [0, 1, 2]),
+    ([[1, 1, 1], [1, 1, 0], [1, 1, 1], [1, 1, 1]], [0, 2, 3], [0, 1, 2]),
     ([[1, 1, 1], [0, 0, 1], [1, 1, 1]], [0, 2], [0, 1, 2]),
     ([[0, 0], [0, 0]], [], []),
 ])
-def test_gaps_cost_the_row_or_column_that_has_most(filled: list[list[int]], splits: list[int], rungs: list[int]) -> None:
+def test_gaps_cost_the_row_or_column_that_has_most(
+    filled: list[list[int]], splits: list[int], rungs: list[int],
+) -> None:
     found = rectangle(np.array(filled, dtype=bool))
     assert [np.flatnonzero(mask).tolist() for mask in found] == [splits, rungs]
 
@@ -51,7 +54,8 @@ def test_the_slope_is_that_of_least_squares_with_a_t_interval_over_splits() -> N
 def test_a_missing_end_of_one_split_does_not_tilt_the_slope() -> None:
     error_SA = np.tile(EPSILON_A**2, (4, 1)) + errors(0.0)[0] * 1e-6
     error_SA[1, 3] = nan
-    assert clean_error_slope(error_SA, ALPHAS).value == pytest.approx(np.polyfit(EPSILON_A[:3], EPSILON_A[:3] ** 2, 1)[0], rel=1e-3)
+    truth = np.polyfit(EPSILON_A[:3], EPSILON_A[:3] ** 2, 1)[0]
+    assert clean_error_slope(error_SA, ALPHAS).value == pytest.approx(truth, rel=1e-3)
 
 
 @pytest.mark.filterwarnings("error")
@@ -72,10 +76,10 @@ def test_the_conjecture_is_judged_by_the_interval_of_the_interaction(change: flo
 def test_the_interaction_covers_its_truth() -> None:
     stream = np.random.default_rng(1)
     hits = 0
-    for _ in range(300):
+    for _ in range(200):
         found = interaction(errors(-0.05) + 0.01 * stream.standard_normal((3, 4, 4)), ALPHAS, SIZES)
         hits += found.low <= interaction(errors(-0.05), ALPHAS, SIZES).value <= found.high
-    assert hits >= 0.93 * 300
+    assert hits >= 0.93 * 200
 
 
 @pytest.mark.filterwarnings("error")
@@ -111,7 +115,9 @@ LOW, HIGH, FLAT = [0.1, 0.05, 0.1, 0.2], [0.2, 0.1, 0.1, 0.05], [0.1, 0.1, 0.1, 
 @pytest.mark.parametrize(("small", "large", "words"), [
     (LOW, HIGH, "rises with capacity"), (HIGH, LOW, "falls with capacity"), (LOW, FLAT, "a shift is not shown"),
 ])
-def test_a_move_of_alpha_is_claimed_only_between_disjoint_sets(small: list[float], large: list[float], words: str) -> None:
+def test_a_move_of_alpha_is_claimed_only_between_disjoint_sets(
+    small: list[float], large: list[float], words: str,
+) -> None:
     text = judge_conjecture(None, [result("big", 1000, large), result("small", 10, small)], "val/error").text
     assert words in text
     assert text.index("(small)") < text.index("(big)")

@@ -15,7 +15,8 @@ VALUES = [setting["alpha"] + 0.1 * setting["dropout"] for setting in SETTINGS]
 
 
 def by_correlation(settings: list[dict[str, Any]], values: list[float]) -> dict[str, float]:
-    share = {axis: float(np.corrcoef([setting[axis] for setting in settings], values)[0, 1]) ** 2 for axis in settings[0]}
+    share = {axis: float(np.corrcoef([setting[axis] for setting in settings], values)[0, 1]) ** 2
+             for axis in settings[0]}
     return {axis: value / sum(share.values()) for axis, value in share.items()}
 
 
@@ -66,16 +67,17 @@ def test_only_finished_search_trials_of_a_capacity_enter() -> None:
     search = tuple(SearchTrial(number=place, capacity="big" if place < 20 else "small", setting=setting, value=value,
                                state="FINISHED" if place % 20 < 10 else "PRUNED", ended_at=None, origin="sampler")
                    for place, (setting, value) in enumerate(zip(SETTINGS, VALUES, strict=True)))
-    search += (SearchTrial(number=30, capacity="empty", setting={"alpha": 1.0}, value=None, state="FAILED", ended_at=None,
-                           origin="sampler"),)
+    search += (SearchTrial(number=30, capacity="empty", setting={"alpha": 1.0}, value=None, state="FAILED",
+                           ended_at=None, origin="sampler"),)
     seen: list[int] = []
 
     def records(settings: list[dict[str, Any]], values: list[float]) -> dict[str, float]:
         seen.append(len(values))
         return by_correlation(settings, values)
 
+    conjecture = Conjecture(interaction=None, verdict="undecided", text="")
     empty = StudyResults(study="s", objective="val/error", capacities=(), search=search, importance={}, timeline=(),
-                         conjecture=Conjecture(interaction=None, verdict="undecided", text=""), counts={}, provenance={})
+                         conjecture=conjecture, counts={}, provenance={})
     found = with_importance(empty, records, num_draws=5)
     assert list(found.importance) == ["big", "small"]
     assert set(seen) == {10}

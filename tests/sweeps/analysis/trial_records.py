@@ -39,8 +39,8 @@ def trial(number: int, **changes: Any) -> TrialRecord:
     fields: dict[str, Any] = {
         "id": number, "study_id": 1, "key": f"key{number}", "stage": MEASURE, "number": number, "capacity": "width=1",
         "arm_key": "arm", "split": 1, "repeat": 0, "config": {"alpha": 0.0, "split_kind": "disjoint"},
-        "setting": {"alpha": 0.0, "dropout": 0.1}, "origin": "ladder", "brain": {}, "state": FINISHED, "failure_class": None,
-        "failure_text": None, "metrics": {}, "num_parameters": 150_000, "predictions_path": None,
+        "setting": {"alpha": 0.0, "dropout": 0.1}, "origin": "ladder", "brain": {}, "state": FINISHED,
+        "failure_class": None, "failure_text": None, "metrics": {}, "num_parameters": 150_000, "predictions_path": None,
         "predictions_digest": None, "provenance": {"code": "abc", "versions": {"torch": "2.5"}, "host": f"h{number}"},
         "last_epoch": 3, "created_at": 0.0, "started_at": 1.0, "ended_at": 2.0, "revision": number}
     return TrialRecord(**{**fields, **changes})
@@ -53,9 +53,9 @@ def rung(number: int, capacity: str, alpha: float, split: int, **changes: Any) -
     clean = (0.02 + (0.3 if capacity == "width=0.25" else 0.1) * epsilon(alpha) + 0.001 * stream.standard_normal())
     metrics = {"val/error": error, "val/loss": 3 * error, "test/error": error + 0.01, "test/loss": 3 * error + 0.02,
                "train_clean/error": clean, "train_clean/loss": 2 * clean, "gap/error": error - clean}
-    return trial(number, **{"capacity": capacity, "split": split, "num_parameters": SIZES[capacity],
-                            "config": {"alpha": alpha, "split_kind": "disjoint"}, "setting": {"alpha": alpha, "dropout": 0.1},
-                            "metrics": metrics, **changes})
+    own = {"capacity": capacity, "split": split, "num_parameters": SIZES[capacity], "metrics": metrics,
+           "config": {"alpha": alpha, "split_kind": "disjoint"}, "setting": {"alpha": alpha, "dropout": 0.1}}
+    return trial(number, **{**own, **changes})
 
 
 def whole_ladder(seeds: int = 1) -> list[TrialRecord]:
@@ -76,6 +76,6 @@ def row(epoch: int, at: float = 0.0, **metrics: float) -> Row:
 
 
 def attempt(number: int, trial_id: int, **changes: Any) -> AttemptRecord:
-    fields: dict[str, Any] = {"id": number, "trial_id": trial_id, "number": 1, "token": f"t{number}", "worker": "h:1", "node": "n",
-                              "device": "cpu", "state": "ENDED", "started_at": 10.0, "ended_at": 20.0}
+    fields: dict[str, Any] = {"id": number, "trial_id": trial_id, "number": 1, "token": f"t{number}", "worker": "h:1",
+                              "node": "n", "device": "cpu", "state": "ENDED", "started_at": 10.0, "ended_at": 20.0}
     return AttemptRecord(**{**fields, **changes})
