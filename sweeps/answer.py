@@ -3,13 +3,14 @@
 Reads and never writes the ledger, so it may run beside a driver. Imports neither torch nor ray.
 """
 
+import time
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeps.home import Home
 from sweeps.ledger import Ledger
-from sweeps.records import FAILED, FINAL_STATES, MEASURE, SEARCH, StudyRecord, TrialRecord
+from sweeps.records import FAILED, FINAL_STATES, MEASURE, SEARCH, Holder, StudyRecord, TrialRecord
 from sweeps.storage import labels_path, read_array
 from sweeps.study import Study
 from trainable.config import nearest
@@ -50,20 +51,34 @@ def study_status(home: Home, name: str) -> dict[str, Any]:
     ledger = open_existing(home)
     try:
         record = known_study(ledger, name)
-        trials, holder = ledger.trials(record.id), ledger.driver(record.id)
+        trials, holder = ledger.trials(record.id), ledger.driver(record.id, time.time())
     finally:
         ledger.close()
     study = Study.from_dict(record.spec)
     counts = {stage: dict(sorted(Counter(trial.state for trial in trials if trial.stage == stage).items()))
               for stage in (SEARCH, MEASURE)}
     failures = Counter((trial.failure_class or "", last_line(trial.failure_text)) for trial in trials if trial.state == FAILED)
-    planned = {SEARCH: study.search.max_trials * len(study.capacities), MEASURE: study.num_measure()}
+    planned = {SEARCH: study.search.max_trials * len(study.capacities), MEASURE: measure_count(study)}
     return {
         "study": name, "driver": f"process {holder.pid} on {holder.host}" if holder else None,
         "complete": all(trial.state in FINAL_STATES for trial in trials) and bool(record.provenance.get("complete")),
         "planned": planned, "trials": counts,
         "failures": [{"class": kind, "text": text, "count": count} for (kind, text), count in failures.most_common()],
     }
+
+
+def driver_of(home: Home, name: str) -> Holder | None:
+    """Who is running the study now, or None."""
+    ledger = open_existing(home)
+    try:
+        return ledger.driver(known_study(ledger, name).id, time.time())
+    finally:
+        ledger.close()
+
+
+def measure_count(study: Study) -> int:
+    """How many trials the measure stage asks for."""
+    return len(study.capacities) * len(study.measure.alphas) * study.measure.splits * study.measure.seeds
 
 
 def open_existing(home: Home) -> Ledger:

@@ -111,7 +111,7 @@ class _Search:
         sampled: dict[str, Any] = {}
         for axis in self._space.varying:
             if self._space.is_active(axis.name, first or sampled):
-                sampled[axis.name] = from_internal(axis, suggest(trial, axis))
+                sampled[axis.name] = from_internal(axis, suggest(trial, axis), on_grid=self._sampler == "grid")
         self._study.sampler = self._neutral
         self._num_asked += 1
         self._settings[number] = sampled if first is None else dict(first)

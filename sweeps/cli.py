@@ -66,6 +66,8 @@ def run(study: StudyName = "digits", sets: Sets = None, ledger: LedgerUrl = None
     if outcome.interrupted:
         out.print(f"Interrupted. The same command goes on: {_command()}", soft_wrap=True)
         sys.exit(INTERRUPTED)
+    if outcome.num_new == 0:
+        out.print(f"{loaded.name} is complete: nothing was left to run")
     _show_results(outcome.results)
     if not outcome.tracked:
         out.print(f"MLflow does not have everything yet: mixup-sweep sync {study}", soft_wrap=True)

@@ -18,6 +18,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from ray import tune
+from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from sweeps.attempt import Place, Runner
@@ -164,13 +165,14 @@ class Recording(tune.Stopper):
         return self._session.over
 
 
-class Losing(tune.Callback):
-    """Tune has lost the worker of a trial."""
+class Losing(FIFOScheduler):
+    """Tune has lost the worker of a trial. (A callback would do, but with any callback Tune imports MLflow and W&B to count them.)"""
 
     def __init__(self, session: Session) -> None:
+        super().__init__()
         self._session = session
 
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:  # noqa: ARG002
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:  # noqa: ARG002
         try:
             path = Path(trial.error_file)
             self._session.lost(trial.trial_id, path.read_text() if path.exists() else "its worker is gone")
@@ -184,10 +186,10 @@ def make_tuner(session: Session, source: "Source", place: Place, space: Room, ru
     return tune.Tuner(
         tune.with_resources(worker, {"cpu": space.cpus, "gpu": space.gpus}),
         tune_config=tune.TuneConfig(
-            search_alg=Asking(session), num_samples=-1, max_concurrent_trials=space.num_workers, reuse_actors=True,
+            search_alg=Asking(session), scheduler=Losing(session), num_samples=-1, max_concurrent_trials=space.num_workers, reuse_actors=True,
             trial_name_creator=lambda trial: trial.trial_id, trial_dirname_creator=lambda trial: trial.trial_id),
         run_config=tune.RunConfig(
-            name="sweep", storage_path=scratch, stop=Recording(session), callbacks=[Losing(session)], verbose=0,
+            name="sweep", storage_path=scratch, stop=Recording(session), verbose=0,
             failure_config=tune.FailureConfig(max_failures=0),
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False)))
 

@@ -16,6 +16,10 @@ from sweeps.charts.canvas import Chart
 CURVES, CAPACITY, SEARCH, RUN = "curves", "capacity", "search", "run"
 """The sections of the page in which figures stand."""
 
+PLOT_CONFIG = {"displaylogo": False, "showSendToCloud": False, "plotlyServerURL": "", "responsive": True,
+               "modeBarButtons": [["toImage", "zoom2d", "pan2d", "resetScale2d"]]}
+"""How plotly.js is to behave wherever these figures are shown: no button sends a chart to anybody."""
+
 
 @dataclass(frozen=True)
 class Entry:

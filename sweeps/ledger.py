@@ -203,8 +203,8 @@ class Ledger(LedgerReads):
 
     def interrupt_running(self, study_id: int, at: float) -> list[TrialRecord]:
         """Mark what a dead driver left RUNNING as INTERRUPTED; the trials concerned. Due before the first dispatch."""
-        running = [trial.key for trial in self.trials(study_id) if trial.state == RUNNING]
-        return [self.close_attempt(study_id, key, INTERRUPTED, "the driver ended", at) for key in running]
+        running = self.trials(study_id, state=RUNNING)
+        return [self.close_attempt(study_id, trial.key, INTERRUPTED, "the driver ended", at) for trial in running]
 
     def set_brain(self, study_id: int, key: str, brain: dict[str, Any]) -> TrialRecord:
         """Replace what the sampler wants remembered of this trial."""

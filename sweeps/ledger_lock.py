@@ -8,6 +8,7 @@ import os
 import socket
 from typing import Any
 
+import psutil
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
@@ -28,25 +29,29 @@ def refuse_if_held(head: Any, host: str, pid: int, at: float) -> None:
 
     The same process may take its own study again: the earlier holder in it, an object left behind, is fenced off then.
     """
-    if head.holder is None or (head.host == host and head.pid == pid):
+    if head.holder is None or (head.host == host and head.pid == pid) or not is_alive(head, host, at):
         return
     silent_seconds = max(0.0, at - head.heartbeat_at)
-    if silent_seconds > STALE_SECONDS or (head.host == host and not _is_running(head.pid)):
-        return
     raise StudyLocked(
         f"the study is being run by process {head.pid} on host {head.host}, heard of {silent_seconds:.0f} s ago. "
         f"Stop that one first; if its host is gone, wait {STALE_SECONDS:.0f} s"
     )
 
 
+def is_alive(head: Any, host: str, at: float) -> bool:
+    """Whether the driver that holds this head runs still, as far as can be told from `host` at time `at`."""
+    silent_seconds = at - head.heartbeat_at
+    return bool(silent_seconds <= STALE_SECONDS and (head.host != host or _is_running(head.pid)))
+
+
 def _is_running(pid: int) -> bool:
+    """Whether there is such a process here and it can still act: one that died but was not yet reaped cannot."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
         return False
-    except PermissionError:
+    except psutil.AccessDenied:
         return True
-    return True
 
 
 def read_head(connection: Connection, study_id: int) -> Any:

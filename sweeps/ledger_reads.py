@@ -9,9 +9,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from sweeps.ledger_lock import here, is_alive
 from sweeps.ledger_schema import as_floats, attempts, decisions, heads, rows, studies, trials
 from sweeps.ledger_store import Store
-from sweeps.records import TRIAL_STATES, AttemptRecord, Decision, Row, StudyRecord, TrialRecord
+from sweeps.records import TRIAL_STATES, AttemptRecord, Decision, Holder, Row, StudyRecord, TrialRecord
 from trainable.errors import LedgerError
 
 _TRIALS_PER_QUERY = 200
@@ -44,6 +45,14 @@ class LedgerReads:
         """The study called `name`, or None."""
         return self._store.read(lambda connection: find_study(connection, name))
 
+    def driver(self, study_id: int, at: float) -> Holder | None:
+        """Who is running the study at time `at`; None when nobody is, or the one who was has died or fallen silent."""
+        query = sa.select(heads).where(heads.c.study_id == study_id)
+        head = self._store.read(lambda connection: connection.execute(query).first())
+        if head is None or head.holder is None or not is_alive(head, here()[0], at):
+            return None
+        return Holder(host=head.host, pid=head.pid, heartbeat_at=head.heartbeat_at)
+
     def head_revision(self, study_id: int) -> int:
         """How many commits the study has seen. LedgerError if there is no such study."""
         query = sa.select(heads.c.revision).where(heads.c.study_id == study_id)
@@ -52,10 +61,11 @@ class LedgerReads:
             raise LedgerError(f"ledger {self.name}: there is no study {study_id}")
         return int(revision)
 
-    def trials(self, study_id: int, stage: str | None = None) -> list[TrialRecord]:
-        """The study's trials in the order they were added, of one stage if given."""
+    def trials(self, study_id: int, stage: str | None = None, *, state: str | None = None) -> list[TrialRecord]:
+        """The study's trials in the order they were added, of one stage or in one state if given."""
         query = sa.select(trials).where(trials.c.study_id == study_id).order_by(trials.c.id)
-        return self._trials(query if stage is None else query.where(trials.c.stage == stage))
+        query = query if stage is None else query.where(trials.c.stage == stage)
+        return self._trials(query if state is None else query.where(trials.c.state == state))
 
     def trial(self, study_id: int, key: str) -> TrialRecord | None:
         """The trial with this key, or None."""

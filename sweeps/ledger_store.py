@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 
+from sweeps import ledger_postgres as postgres
 from sweeps import ledger_sqlite as sqlite
 from sweeps.ledger_schema import SCHEMA_VERSION, encode, heads, metadata, schema
 from sweeps.redaction import redact
@@ -64,13 +65,17 @@ class Store:
         self.name = str(self.path) if self.path else _shown(url)
         self._patience_seconds = patience_seconds
         self._secrets = [str(text) for text in (url.password, url.query.get("password")) if text]
+        options = {} if self.path else postgres.connection_options(url)
         try:
-            self._engine = sa.create_engine(url, json_serializer=encode, hide_parameters=True)
+            self._engine = sa.create_engine(url, json_serializer=encode, hide_parameters=True, connect_args=options)
         except ImportError as error:
             raise LedgerError(f"ledger {self.name}: {error}; pip install 'mixup-sweeps[postgres]'") from error
+        # Short waits in the database, the long one around the transaction: Python serves Ctrl-C only between them.
+        wait_seconds = min(1.0, patience_seconds)
         if self.path:
-            # Short waits in SQLite, the long one around the transaction: Python serves Ctrl-C only between them.
-            sqlite.prepare(self._engine, read_only=read_only, wait_seconds=min(1.0, patience_seconds))
+            sqlite.prepare(self._engine, read_only=read_only, wait_seconds=wait_seconds)
+        else:
+            postgres.prepare(self._engine, wait_seconds=wait_seconds)
 
     def __repr__(self) -> str:
         return f"Store({self.name})"
@@ -89,7 +94,7 @@ class Store:
         return self._patiently(once)
 
     def begin(self, operation: str, body: Callable[[Connection], T], patience_seconds: float | None = None) -> T:
-        """What `body` returns, once committed. It must be idempotent: if the answer to the commit is lost it runs again.
+        """What `body` returns, once committed. It must be idempotent: it runs again if the answer to a commit is lost.
 
         Obstacles are waited for as long as the store's patience lasts, or `patience_seconds`.
         """

@@ -9,10 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from mlflow.entities import Run
-
 from sweeps.mlflow_content import CURSOR, PARENT, STATUS, SWEEP_ID, TRIAL_KEY, Point, Sweep
-from sweeps.mlflow_store import MlflowStore, is_deleted
+from sweeps.mlflow_store import MlflowStore, Run, is_deleted
 from sweeps.records import RUNNING
 
 

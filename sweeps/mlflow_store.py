@@ -1,7 +1,7 @@
 """One experiment in one MLflow: searching, creating and writing runs, and mending what somebody deleted there.
 
-Owns MLflow's answers: deleted, gone for good, refused, a param that has another value. With `mlflow_runs` the only file
-that imports mlflow. Knows no trial and no ledger.
+Owns MLflow's answers: deleted, gone for good, refused, a param that has another value. The only file that imports
+mlflow. Knows no trial and no ledger.
 """
 
 import json
@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, LifecycleStage, Metric, Param, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 
-from sweeps.mlflow_content import Point
+from sweeps.mlflow_content import CURSOR, Point
 from sweeps.mlflow_faults import INVALID, MISSING, Gone, Refused, error_code
 
 STUDY_TAG = "sweep.study"
@@ -61,9 +61,9 @@ class MlflowStore:
             raise
 
     def keep_one(self, runs: list[Run]) -> Run:
-        """The run that stays: an active one before a deleted one, the fullest, the oldest. The others are deleted."""
-        runs = sorted(runs, key=lambda run: (is_deleted(run), -len(run.data.metrics) - len(run.data.params),
-                                             run.info.start_time, run.info.run_id))
+        """The run that stays: an active one before a deleted one, the furthest, the fullest. The others are deleted."""
+        runs = sorted(runs, key=lambda run: (is_deleted(run), -int(run.data.tags.get(CURSOR, "0")),
+                                             -len(run.data.metrics) - len(run.data.params), run.info.run_id))
         for run in runs[1:]:
             if not is_deleted(run):
                 self.client.delete_run(run.info.run_id)

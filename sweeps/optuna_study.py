@@ -49,8 +49,13 @@ def to_internal(axis: Axis, value: Any) -> Any:
     return value if isinstance(axis, Choice | Fixed) else axis.to_internal(value)
 
 
-def from_internal(axis: Axis, value: Any) -> Any:
-    return value if isinstance(axis, Choice | Fixed) else axis.from_internal(value)
+def from_internal(axis: Axis, value: Any, *, on_grid: bool = False) -> Any:
+    """The value of the axis at Optuna's coordinate; `on_grid` takes the nearest grid value, free of round-off."""
+    if isinstance(axis, Choice | Fixed):
+        return value
+    if on_grid:
+        return min(axis.grid(), key=lambda one: abs(axis.to_internal(one) - value))
+    return axis.from_internal(value)
 
 
 def make_sampler(name: str, space: SearchSpace, seed: int, sequence_seed: int) -> BaseSampler:

@@ -106,8 +106,8 @@ class Plan:
         ladder = [{"capacity": label, "parameters": _count(found.parameters if found else None),
                    "multiply-adds an example": _count(found.multiply_adds if found else None)}
                   for label, found in self.sizes.items()]
-        return {"space": list(self.space), "capacities": ladder,
-                f"trials (minutes of one worker {source}, nothing pruned)": [_row(part) for part in (*self.stages, total)]}
+        title = f"trials (minutes of one worker {source}, nothing pruned)"
+        return {"space": list(self.space), "capacities": ladder, title: [_row(part) for part in (*self.stages, total)]}
 
 
 def plan(study: Study, seconds_per_epoch: Mapping[str, float] | None = None) -> Plan:

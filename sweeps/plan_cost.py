@@ -8,10 +8,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import trainable.data
 from search_spaces.dimension import Fixed
 from sweeps.records import MEASURE, SEARCH
 from sweeps.study import Study
-from sweeps.study_needs import _facts
 from trainable.data.splits import split_sizes
 from trainable.models.sizes import Size, size
 
@@ -47,7 +47,7 @@ class StagePlan:
 
 def ladder_sizes(study: Study) -> dict[str, Size | None]:
     """Capacity label -> parameters and multiply-adds; None for torchvision models and data of unknown shape."""
-    facts = _facts(study.base.data)
+    facts = trainable.data.facts(study.base.data)
     if not (facts.shape and facts.num_classes):
         return {capacity.label: None for capacity in study.capacities}
     return {capacity.label: size(study.config({}, capacity), facts.shape, facts.num_classes)
@@ -81,7 +81,7 @@ def stage_plan(study: Study, stage: str, label: str, model: Size | None,
 
 def _examples(study: Study) -> tuple[int, int, int] | None:
     """Examples trained on and evaluated in an epoch, and evaluated at a trial's end; None where sizes are unknown."""
-    facts = _facts(study.base.data)
+    facts = trainable.data.facts(study.base.data)
     if facts.pool_size is None:
         return None
     train_size, val_size = split_sizes(facts.pool_size, study.base)

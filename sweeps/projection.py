@@ -99,16 +99,16 @@ class Projection:
 
     def publish(self, summary: Summary, at: float) -> None:
         """Put the answer on the parent run and end it, at unix time `at`. Publishing the same again changes nothing."""
-        known = self._runs.parent_metrics()
-        points = [Point(key, value, milliseconds(at), 0) for key, value in summary.metrics.items()
-                  if known.get(key) != value]
+        known, last = self._runs.parent_metrics(), self._last_end_ms(at)
+        # the newest time is what MLflow shows, so a changed answer to the same trials needs a later one
+        points = [Point(key, value, milliseconds(at) if key in known else last, 0)
+                  for key, value in summary.metrics.items() if known.get(key) != value]
         tags = system_tags(self._study().provenance)
         if summary.description:
             tags["mlflow.note.content"] = summary.description
         if points or tags:
             self._runs.write_parent(points, tags)
-        ended_at_ms = self._ended_at_ms(at) if summary.state == FINISHED else None
-        self._runs.set_parent_status(STATUS[summary.state], ended_at_ms)
+        self._runs.set_parent_status(STATUS[summary.state], last if summary.state == FINISHED else None)
         if summary.table:
             self._runs.put_table(TABLE_FILE, summary.table)
         for path, folder in summary.files:
@@ -141,7 +141,7 @@ class Projection:
         sent = self._sent.get(trial.id)
         return sent.epoch if sent else 0
 
-    def _ended_at_ms(self, at: float) -> int:
+    def _last_end_ms(self, at: float) -> int:
         ends = [trial.ended_at for trial in self._ledger.trials(self._study().id) if trial.ended_at]
         return milliseconds(max(ends, default=at))
 

@@ -118,6 +118,15 @@ class StudyRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Holder:
+    """The driver of a study: a process on a host, last heard of at `heartbeat_at`."""
+
+    host: str
+    pid: int
+    heartbeat_at: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrialRecord:
     """A trial as the ledger knows it. `metrics` are the final ones, `revision` the study's when it last changed."""
 

@@ -1,16 +1,18 @@
 """The report: one HTML file with everything a study found, readable offline, on a phone and on paper.
 
-Owns the order of the page and the escaping of whatever comes from a study. The page asks the network for nothing, and its
-content policy forbids it to: only the two scripts written here may run, known by their digests.
+Owns the order of the page and the escaping of whatever comes from a study. The page asks the network for nothing, and
+its content policy forbids it to: only the two scripts written here may run, known by their digests.
 """
 
 import base64
 import hashlib
 import html
+import itertools
+import json
 import os
 import re
 import tempfile
-from itertools import groupby
+from collections.abc import Iterator
 from pathlib import Path
 
 from plotly.offline import get_plotlyjs
@@ -18,13 +20,17 @@ from plotly.offline import get_plotlyjs
 from sweeps import tables
 from sweeps.analysis.results import CapacityResult, StudyResults
 from sweeps.charts.canvas import Chart
-from sweeps.figures import CAPACITY, CATALOGUE, CURVES, RUN, SEARCH, Entry, figure
+from sweeps.charts.legend import legend
+from sweeps.figures import CAPACITY, CATALOGUE, CURVES, PLOT_CONFIG, RUN, SEARCH, Entry, figure
 from sweeps.page import HOW_TO_READ, SCRIPT, STYLE
 from sweeps.tables import NOT_ENOUGH, Table
 from sweeps.theme import alpha_interval, alpha_text, count_text, known, mark, plural
 
 HEADINGS = {"answer": "The answer", CURVES: "Risk, bias and variance", CAPACITY: "Does capacity move it?",
             SEARCH: "The search", RUN: "The run", "reading": "How to read this", "provenance": "Provenance"}
+TYPESET = {"alpha*": "α*", "bias2": "bias²", " %": "\u00a0%", "n = ": "n\u00a0=\u00a0"}
+OUTSIDE_PLOT = 62
+"""Pixels of a chart's height that its title and legend take; on the page both stand outside of it."""
 
 
 def write_report(results: StudyResults, path: Path | str) -> Path:
@@ -45,31 +51,27 @@ def write_report(results: StudyResults, path: Path | str) -> Path:
 
 def page(results: StudyResults) -> str:
     """The whole page as text."""
-    plotly, counter = get_plotlyjs(), _Counter()
-    policy = ("default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
-              f"script-src {_digest(plotly)} {_digest(SCRIPT)}")
-    sections = "".join(f'<section id="{name}"><h2>{heading}</h2>{_section(name, results, counter)}</section>'
-                       for name, heading in HEADINGS.items())
+    plotly, numbers = get_plotlyjs(), itertools.count(1)
+    policy = ("default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; base-uri 'none'; "
+              f"form-action 'none'; script-src {_digest(plotly)} {_digest(SCRIPT)}")
+    sections = "\n".join(f'<section id="{name}"><h2>{heading}</h2>{_section(name, results, numbers)}</section>'
+                         for name, heading in HEADINGS.items())
     links = "".join(f'<a href="#{name}">{heading}</a>' for name, heading in HEADINGS.items())
-    return (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
-            f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-            f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="icon" href="data:,">\n'
-            f"<title>{_escape(results.study)} · mixup sweep</title>\n<style>{STYLE}</style></head>\n<body>"
-            f'<header><p class="kicker">mixup sweep</p><h1>{_escape(results.study)}</h1>'
-            f'<p class="soft">{_pretty(_lead(results))}</p><nav aria-label="Sections">{links}</nav></header>\n'
-            f"<main>{sections}</main>\n<footer><noscript><p>The figures need JavaScript; every number is in the tables."
-            f"</p></noscript></footer>\n<script>{plotly}</script>\n<script>{SCRIPT}</script></body></html>\n")
-
-
-class _Counter:
-    """Numbers the figures of one page."""
-
-    def __init__(self) -> None:
-        self.last = 0
-
-    def next(self) -> int:
-        self.last += 1
-        return self.last
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,">
+<title>{_escape(results.study)} · mixup sweep</title>
+<style>{STYLE}</style></head>
+<body><header><p class="kicker">mixup sweep</p><h1>{_escape(results.study)}</h1>
+<p class="soft">{_pretty(_lead(results))}</p><nav aria-label="Sections">{links}</nav>
+<noscript><p><b>The figures need JavaScript; every number is in the tables.</b></p></noscript></header>
+<main>{sections}</main><footer></footer>
+<script type="application/json" id="plot-config">{json.dumps(PLOT_CONFIG)}</script>
+<script>{plotly}</script>
+<script>{SCRIPT}</script></body></html>
+"""
 
 
 def _digest(script: str) -> str:
@@ -81,43 +83,53 @@ def _escape(value: object) -> str:
 
 
 def _pretty(value: object) -> str:
-    """Escaped, with the signs a typesetter would use."""
-    said = _escape(value).replace("alpha*", "α*").replace("bias2", "bias²")
+    """Escaped, with the signs and spaces a typesetter would use."""
+    said = _escape(value)
+    for plain, typeset in TYPESET.items():
+        said = said.replace(plain, typeset)
     return re.sub(r"(?<![\w.,&;#/-])-(?=\d)", "−", re.sub(r"\binf\b", "∞", said))
 
 
 def _lead(results: StudyResults) -> str:
-    alphas = {point.alpha for found in results.capacities for point in found.points}
-    trials = sum(point.num_trials for found in results.capacities for point in found.points)
-    return (f"Where is alpha's sweet spot, and does capacity move it? Chosen by {tables.risk(results.objective).name}, over "
-            f"{len(results.capacities)} {'capacity' if len(results.capacities) == 1 else 'capacities'} and "
-            f"{plural(len(alphas), 'alpha')}: {plural(trials, 'measured trial')} after a search of "
-            f"{plural(len(results.search), 'trial')}.")
+    points = [point for found in results.capacities for point in found.points]
+    count = len(results.capacities)
+    alphas, measured = len({each.alpha for each in points}), sum(each.num_trials for each in points)
+    return (f"Where is alpha's sweet spot, and does capacity move it? By {tables.risk(results.objective).name}, over "
+            f"{count} {'capacity' if count == 1 else 'capacities'} and {plural(alphas, 'alpha')}: "
+            f"{plural(measured, 'measured trial')} after a search of {plural(len(results.search), 'trial')}.")
 
 
-def _section(name: str, results: StudyResults, counter: _Counter) -> str:
+def _section(name: str, results: StudyResults, numbers: Iterator[int]) -> str:
+    figures = _figures(name, results, numbers)
     if name == "answer":
         return _answer(results)
     if name == "reading":
-        return "<dl>" + "".join(f"<dt>{_pretty(term)}</dt><dd>{_pretty(said)}</dd>" for term, said in HOW_TO_READ) + "</dl>"
+        return f"<dl>{''.join(f'<dt>{_pretty(term)}</dt><dd>{_pretty(said)}</dd>' for term, said in HOW_TO_READ)}</dl>"
     if name == "provenance":
         return _table(tables.provenance_table(results), "Provenance", wraps=True)
-    figures = _figures(name, results, counter)
+    if name == RUN:
+        return f'{figures}<div class="aside">{_table(tables.counts_table(results), "Trials by state")}</div>'
     if name == CAPACITY:
-        return f"<p>{_badge(results.conjecture.verdict)} {_pretty(results.conjecture.text)}</p>{figures}"
+        return _conjecture(results) + figures
     if name == CURVES:
-        ladder = tables.ladder_table(results)
-        return figures + f"<details><summary>Every number behind these curves</summary>{_table(ladder, 'Ladder')}</details>"
-    return figures + (_run(results) if name == RUN else "")
+        ladder = _table(tables.ladder_table(results), "Ladder")
+        return f"{figures}<details><summary>Every number behind these curves</summary>{ladder}</details>"
+    return figures
 
 
 def _answer(results: StudyResults) -> str:
     cards = "".join(_card(found, index, results) for index, found in enumerate(results.capacities))
     if not cards:
         cards = f'<div class="card"><p>{_badge(NOT_ENOUGH)} No capacity has been measured yet.</p></div>'
-    conjecture = f"{_badge(results.conjecture.verdict)} {_pretty(results.conjecture.text)}"
-    return (f'<div class="cards">{cards}</div><p><b>Does capacity move it?</b> {conjecture}</p>{_table(tables.headline_table(results), "Sweet spot of each capacity")}'
-            f'<p class="note">{_pretty(tables.table_note(results))}</p>')
+    notes = "".join(f"<li>{_pretty(note)}</li>" for note in results.notes)
+    return (f'<div class="cards">{cards}</div>{_conjecture(results, "<b>Does capacity move it?</b> ")}'
+            f'{_table(tables.headline_table(results), "Sweet spot of each capacity")}'
+            f'<p class="note">{_pretty(tables.table_note(results))}</p>'
+            + (f'<ul class="note">{notes}</ul>' if notes else ""))
+
+
+def _conjecture(results: StudyResults, start: str = "") -> str:
+    return f"<p>{start}{_badge(results.conjecture.verdict)} {_pretty(results.conjecture.text)}</p>"
 
 
 def _card(found: CapacityResult, index: int, results: StudyResults) -> str:
@@ -125,12 +137,12 @@ def _card(found: CapacityResult, index: int, results: StudyResults) -> str:
     size = f"{count_text(found.num_parameters)} parameters" if found.num_parameters is not None else ""
     interval = f" <small>{_pretty(alpha_interval(spot.low, spot.high))}</small>" if known(spot.low) else ""
     lines = [tables.meaning(found, results.objective), tables.risk_text(found, results.objective), spot.advice]
-    said = "".join(f"<p>{_pretty(line)}</p>" for line in lines if line)
     setting = tables.setting_text(found.setting)
     return (f'<article class="card" style="--mark:{look.colour}"><div class="top"><span class="name">'
             f'<span class="glyph" aria-hidden="true">{look.glyph}</span>{_escape(found.capacity)}</span>'
             f'{_badge(spot.verdict)}</div><div class="soft">{size}</div>'
-            f'<div class="answer">α* = {_pretty(alpha_text(spot.alpha))}{interval}</div>{said}'
+            f'<div class="answer">α* = {_pretty(alpha_text(spot.alpha))}{interval}</div>'
+            + "".join(f"<p>{_pretty(line)}</p>" for line in lines if line)
             + (f'<p class="setting">Measured at {_escape(setting)}.</p>' if setting else "") + "</article>")
 
 
@@ -141,14 +153,14 @@ def _badge(verdict: str) -> str:
 def _table(table: Table, name: str, *, wraps: bool = False) -> str:
     if not table.rows:
         return f'<p class="empty">{_escape(name)}: {NOT_ENOUGH} yet.</p>'
-    sides = ["number" if column in table.numeric else "" for column in table.columns]
+    sides = ["number" if column in table.numeric else "text" for column in table.columns]
     head = "".join(f'<th scope="col" class="{side}">{_pretty(column)}</th>'
                    for column, side in zip(table.columns, sides, strict=True))
     body = "".join("<tr>" + f'<th scope="row">{_pretty(row[0])}</th>'
                    + "".join(f'<td class="{side}">{_stacked(cell)}</td>'
                              for cell, side in zip(row[1:], sides[1:], strict=True)) + "</tr>" for row in table.rows)
-    return (f'<div class="scroll{" wrap" if wraps else ""}" role="region" aria-label="{_escape(name)}" tabindex="0"><table>'
-            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>")
+    return (f'<div class="scroll{" wrap" if wraps else ""}" role="region" aria-label="{_escape(name)}" tabindex="0">'
+            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>")
 
 
 def _stacked(cell: str) -> str:
@@ -156,29 +168,24 @@ def _stacked(cell: str) -> str:
     return re.sub(r"^(\S+) (\[.*\])$", r'\1 <span class="range">\2</span>', _pretty(cell))
 
 
-def _figures(section: str, results: StudyResults, counter: _Counter) -> str:
+def _figures(section: str, results: StudyResults, numbers: Iterator[int]) -> str:
     entries = [entry for entry in CATALOGUE if entry.section == section]
-    return "".join(f'<div class="row">{"".join(_entry(entry, results, counter) for entry in row)}</div>'
-                   for _, row in groupby(entries, key=lambda entry: entry.row))
+    return "".join(f'<div class="row">{"".join(_entry(entry, results, numbers) for entry in row)}</div>'
+                   for _, row in itertools.groupby(entries, key=lambda entry: entry.row))
 
 
-def _entry(entry: Entry, results: StudyResults, counter: _Counter) -> str:
+def _entry(entry: Entry, results: StudyResults, numbers: Iterator[int]) -> str:
     charts = entry.charts(results)
     if not charts:
         return f'<figure><h3>{_pretty(entry.title)}</h3><p class="empty">{NOT_ENOUGH.capitalize()} yet.</p></figure>'
-    return "".join(_chart(name, chart, counter.next()) for name, chart in charts.items())
+    return "".join(_chart(name, chart, next(numbers)) for name, chart in charts.items())
 
 
-def _chart(name: str, chart: Chart, index: int) -> str:
+def _chart(name: str, chart: Chart, number: int) -> str:
     """A figure with its data beside it; `<` is written so that no text of a study can end the script element."""
-    data = str(figure(chart).to_json()).replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
-    return (f'<figure><h3>{_pretty(chart.title)}</h3><div class="plot" id="{name}" role="img" style="height:{chart.height - 38}px" '
+    data = str(figure(chart).to_json()).replace("<", "\\u003c")
+    return (f'<figure><h3>{_pretty(chart.title)}</h3>{legend(chart)}'
+            f'<div class="plot" id="{name}" style="height:{chart.height - OUTSIDE_PLOT}px" role="img" '
             f'aria-label="{_escape(chart.title)}. {_escape(chart.caption)}"></div>'
-            f"<figcaption><b>Figure {index}.</b> {_pretty(chart.caption)}</figcaption>"
+            f"<figcaption><b>Figure {number}.</b> {_pretty(chart.caption)}</figcaption>"
             f'<script type="application/json" id="data-{name}">{data}</script></figure>')
-
-
-def _run(results: StudyResults) -> str:
-    notes = "".join(f"<li>{_pretty(note)}</li>" for note in results.notes)
-    return (f'<div class="row"><div><h3>Trials by state</h3>{_table(tables.counts_table(results), "Counts")}</div>'
-            f'<div><h3>Notes</h3>{f"<ul>{notes}</ul>" if notes else "<p>None.</p>"}</div></div>')

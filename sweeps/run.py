@@ -18,7 +18,7 @@ from sweeps.home import Home
 from sweeps.ledger import Ledger
 from sweeps.pace import Pace, Workload
 from sweeps.progress import Progress
-from sweeps.records import FAILED, FINISHED, INTERRUPTED, StudyRecord
+from sweeps.records import FAILED, FINISHED, INTERRUPTED, MEASURE, SEARCH, StudyRecord
 from sweeps.report import write_report
 from sweeps.storage import labels_path, write_array
 from sweeps.study import Study
@@ -44,9 +44,10 @@ class RunOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a run came to. `tracked`: MLflow has everything."""
+    """What a run came to: `num_new` trials ended in it, of `num_trials`. `tracked`: MLflow has everything."""
 
     interrupted: bool
+    num_new: int
     results: "StudyResults"
     report: Path
     tracked: bool
@@ -73,11 +74,12 @@ def run_study(study: Study, home: Home, options: RunOptions, follow: Follow) -> 
         with driving(ledger, record):
             sweep = begun(study, ledger, record, source, home)
             tracker = tracking.Tracker(home.ledger, home.tracking_uri, study.name, home.artifacts)
-            interrupted = _run_trials(sweep, source, home, options, follow, tracker)
+            interrupted, num_new = _run_trials(sweep, source, home, options, follow, tracker)
+            ledger.set_study(record.id, complete=sweep.complete)
             results = results_of(ledger, record, home.storage)
         report = write_report(results, home.report(study.name))
         tracked = tracker.finish(results, report, state=INTERRUPTED if interrupted else FINISHED)
-        return Outcome(interrupted=interrupted, results=results, report=report, tracked=tracked,
+        return Outcome(interrupted=interrupted, num_new=num_new, results=results, report=report, tracked=tracked,
                        num_failed=results.counts.get(FAILED, 0), num_trials=sum(results.counts.values()))
 
 
@@ -106,26 +108,28 @@ def begun(study: Study, ledger: Ledger, record: StudyRecord, source: "Source", h
     if known not in (None, source.digest):
         raise StudyChanged(f"the data of study {study.name!r} have changed: digest {source.digest}, recorded {known}; "
                            "give the study a new name, or restore the data")
-    ledger.set_study(record.id, data_digest=source.digest, data=source.name)
+    ledger.set_study(record.id, data_digest=source.digest, data=source.name, complete=False)
     write_array(home.storage, labels_path(study.name), source.test_labels)
     return Sweep(study, ledger, record, Brain(study), source.digest)
 
 
-def _run_trials(sweep: "Sweep", source: "Source", home: Home, options: RunOptions, follow: Follow, tracker: "Tracker") -> bool:
-    """Run to the end or to an interruption, which is returned."""
+def _run_trials(sweep: "Sweep", source: "Source", home: Home, options: RunOptions, follow: Follow, 
+                tracker: "Tracker") -> tuple[bool, int]:
+    """Run to the end or to an interruption: whether it was one, and how many trials ended meanwhile."""
     from sweeps.attempt import Place
     from sweeps.executor import STOPPED, execute
     study = sweep.study
     pace = Pace(workloads(study))
     for trial in sweep.ledger.trials(sweep.record_of_study.id):
         pace.see(trial)
+    num_before = pace.num_ended(SEARCH) + pace.num_ended(MEASURE)
     with follow(pace, objective=study.objective, lag=tracker.lag) as progress:
         sweep.observers.append(progress.see)
         tracker.start()
         state = execute(sweep, source, Place(storage=home.storage, study=study.name), address=options.address)
         for text in [*sweep.notes, *sweep.observer_errors]:
             progress.say(text)
-    return state == STOPPED
+    return state == STOPPED, pace.num_ended(SEARCH) + pace.num_ended(MEASURE) - num_before
 
 
 def workloads(study: Study) -> tuple[Workload, ...]:

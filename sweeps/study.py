@@ -5,12 +5,11 @@ study has begun. Refuses to know which trials have run.
 """
 
 import difflib
+import os.path
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from search_spaces import Capacity, SearchSpace, ladder_spec
 from search_spaces.dimension import SEARCHABLE
@@ -20,7 +19,7 @@ from sweeps.study_overrides import apply_overrides
 from sweeps.study_reader import clean, raise_problems, read_values
 from sweeps.study_rules import RULES, Parts, apply_rules, assemble, settings_of
 from sweeps.study_schema import NAME_PATTERN, children
-from sweeps.yaml_source import Document, read_document
+from sweeps.yaml_source import Document, read_document, write_document
 from trainable.config import TrialConfig
 from trainable.errors import Problem, StudyError
 
@@ -114,7 +113,7 @@ class Study:
 
     def to_yaml(self) -> str:
         """`to_dict` as the text of a study file, which loads back to an equal study."""
-        return yaml.safe_dump(self.to_dict(), sort_keys=False, default_flow_style=None, width=110, allow_unicode=True)
+        return write_document(self.to_dict())
 
     def identity(self) -> dict[str, Any]:
         """What may not change once the study has begun: what a trial is, and how settings are chosen.
@@ -163,7 +162,9 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def _flat(value: Any, path: str = "") -> dict[str, Any]:
-    """Dotted path -> every value that is no mapping."""
+    """Dotted path -> every value that is no mapping and no list of mappings."""
+    if isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
+        value = {str(index): item for index, item in enumerate(value)}
     if not isinstance(value, Mapping) or not value:
         return {path: value}
     return {below: leaf for name, child in value.items()
@@ -174,7 +175,7 @@ def _find(wanted: str) -> Path:
     ready, path = tuple(studies_shipped()), Path(wanted)
     if wanted in ready:
         return STUDIES / f"{wanted}.yaml"
-    if path.suffix in (".yaml", ".yml") or len(path.parts) > 1 or path.is_file():
+    if path.suffix in (".yaml", ".yml") or len(path.parts) > 1 or os.path.isfile(wanted):
         return path
     close = difflib.get_close_matches(wanted, ready, n=1)
     hint = f"; did you mean {close[0]}?" if close else ""

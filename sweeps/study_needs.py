@@ -13,25 +13,24 @@ from pathlib import Path
 import trainable.data
 import trainable.models
 from sweeps.study_rules import Parts, Rule
-from trainable.config import nearest
+from trainable.config import TrialConfig, nearest
 from trainable.data.splits import max_splits, split_sizes
-from trainable.errors import DataError, ModelError, Problem
+from trainable.errors import DataError, MixupSweepError, ModelError, Problem
 from trainable.models.sizes import size
 
 _REGISTERED = re.compile(r"^@register_model\(\)\n(?:@.*\n(?:\s.*\n)*)*def (\w+)\(", re.MULTILINE)
 
 
 def _check_data(parts: Parts) -> Iterator[Problem]:
-    names, name = _data_names(), parts.base.data
-    if name not in names:
-        yield Problem("data.name", name, f"must be one of {', '.join(names)}{nearest(name, names)}")
+    try:
+        trainable.data.facts(parts.base.data)
+    except DataError as error:
+        yield Problem("data.name", parts.base.data, _reason(error))
 
 
 def _check_sizes(parts: Parts) -> Iterator[Problem]:
     """Whether the pool holds the splits, where its size is known without reading it."""
-    if parts.base.data not in _data_names():
-        return
-    pool_size = _facts(parts.base.data).pool_size
+    pool_size = trainable.data.facts(parts.base.data).pool_size
     if pool_size is None:
         return
     config = dataclasses.replace(parts.base, batch_size=1)
@@ -44,8 +43,8 @@ def _check_sizes(parts: Parts) -> Iterator[Problem]:
         return
     splits = parts["measure.splits"]
     if limit is not None and splits + 1 > limit:
-        yield Problem("measure.splits", splits, f"must be at most {max(limit - 1, 0)}: the data hold {limit} disjoint "
-                      "splits, one of them for the search; lower data.train_size or use data.split_kind: holdout")
+        yield Problem("measure.splits", splits, f"must be at most {max(limit - 1, 0)}: the data hold {limit} disjoint splits, "
+                      "one of them for the search; lower data.train_size or use data.split_kind: holdout")
     searched = "batch_size" in parts.space
     largest = max(parts.space["batch_size"].grid()) if searched else parts.base.batch_size
     if largest > train_size:
@@ -55,27 +54,40 @@ def _check_sizes(parts: Parts) -> Iterator[Problem]:
 
 def _check_models(parts: Parts) -> Iterator[Problem]:
     """Whether each step of the ladder is a model that can be made, as far as that is known without torch."""
-    known = parts.reading.is_sound("data") and parts.base.data in _data_names()
-    facts = _facts(parts.base.data) if known else None
+    facts = trainable.data.facts(parts.base.data)
     for capacity in parts.capacities:
         config = dataclasses.replace(parts.base, **capacity.fields)
-        path = "model.name" if parts["model.capacity"] is None or "model" not in capacity.fields else "model.capacity"
-        if problem := model_problem(path, config.model):
-            yield problem
-        elif facts and facts.shape and facts.num_classes:
-            try:
-                size(config, facts.shape, facts.num_classes)
-            except ModelError as error:
-                yield Problem("model.capacity" if parts["model.capacity"] else "model", capacity.label, str(error))
+        on_ladder = parts["model.capacity"] is not None
+        why = _name_complaint(config.model)
+        if why:
+            yield Problem("model.capacity" if on_ladder and "model" in capacity.fields else "model.name", config.model, why)
+        elif why := _size_complaint(config, facts):
+            yield Problem("model.capacity" if on_ladder else "model", capacity.label, why)
 
 
-def model_problem(path: str, name: str) -> Problem | None:
+def _name_complaint(name: str) -> str | None:
     """Why there is no model of this name, or None; None also where torchvision's names cannot be told."""
     families, others = trainable.models.names(), torchvision_names()
     if name in families or name in others or not others:
         return None
-    hint = nearest(name, (*families, *others))
-    return Problem(path, name, f"must be one of {', '.join(families)}, or a torchvision classifier{hint}")
+    return f"must be one of {', '.join(families)}, or a torchvision classifier{nearest(name, (*families, *others))}"
+
+
+def _size_complaint(config: TrialConfig, facts: trainable.data.Facts) -> str | None:
+    """Why a model of this name cannot be made this wide or this deep, or None."""
+    if config.model not in trainable.models.names():
+        as_named = config.width == 1 and config.depth is None
+        return None if as_named else f"sets width or depth, which the name {config.model} fixes; use {{model: [..]}}"
+    try:
+        size(config, facts.shape or (1, 1, 1), facts.num_classes or 1)
+    except ModelError as error:
+        return _reason(error)
+    return None
+
+
+def _reason(error: MixupSweepError) -> str:
+    """The text of an error without the field and value that stand before it already."""
+    return str(error).partition(": ")[2] or str(error)
 
 
 @functools.cache
@@ -90,15 +102,5 @@ def torchvision_names() -> tuple[str, ...]:
 NEEDS: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("data.name",), _check_data),
     (("data", "train.batch_size", "space", "measure.splits"), _check_sizes),
-    (("model",), _check_models),
+    (("data.name", "model"), _check_models),
 )
-
-
-# SHIM until the data registry has names and facts
-def _data_names() -> tuple[str, ...]:
-    return getattr(trainable.data, "names", lambda: ("digits", "fashion_mnist", "cifar10", "cifar100", "image_folder"))()
-
-
-def _facts(name: str):  # type: ignore
-    from types import SimpleNamespace
-    return getattr(trainable.data, "facts", lambda n: SimpleNamespace(pool_size=1297 if n == "digits" else None, test_size=500, shape=(1, 8, 8), num_classes=10))(name)

@@ -21,7 +21,7 @@ def apply_overrides(document: Document, overrides: Sequence[str]) -> None:
             document.located.append((place, problem))
             continue
         try:
-            value = parse_document(text.encode(errors="replace"), place)
+            value = parse_document(text.encode(errors="backslashreplace"), place)
         except StudyError:
             document.located.append((place, Problem(path, text, "is not a YAML value")))
             continue
@@ -35,11 +35,12 @@ def _put(document: Document, path: str, value: Any, place: str) -> None:
     document.data = {} if document.data is None else document.data
     target = document.data
     for depth, section in enumerate(sections if isinstance(target, dict) else []):
-        inner = target.setdefault(section, {})
-        if inner is None:  # a section without content
-            inner = target[section] = {}
+        above = ".".join(sections[:depth + 1])
+        if target.get(section) is None:
+            target[section] = {}
+            document.places.setdefault(above, place)
+        inner = target[section]
         if not isinstance(inner, dict):
-            above = ".".join(sections[:depth + 1])
             problem = Problem(path, value, f"cannot be set, since {above} is one value; set {above} itself")
             document.located.append((place, problem))
             return

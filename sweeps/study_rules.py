@@ -112,7 +112,7 @@ def _check_alphas(parts: Parts) -> Iterator[Problem]:
     if 0 not in shown:
         yield Problem(path, shown, "must contain 0: without plain training there is nothing to compare with")
     elif not 2 <= len(shown) <= MAX_ALPHAS:
-        yield Problem(path, shown, f"must be 2 to {MAX_ALPHAS} alphas")
+        yield Problem(path, shown, f"must be 2 to {MAX_ALPHAS} alphas, as far as space.alpha reaches")
     for alpha in shown:
         if alpha != 0 and not _reaches(parts.space, alpha):
             yield Problem(path, alpha, f"lies outside space.alpha, {parts.space['alpha'].describe()}")
@@ -155,7 +155,7 @@ def _check_budget(parts: Parts) -> Iterator[Problem]:
     if budget and not parts.space.varying:
         yield Problem("search.max_trials", budget, "must be 0 where every axis is fixed, together with measure.at: {}")
     elif parts["search.sampler"] == "grid" and size > MAX_GRID:
-        yield Problem("search.sampler", "grid", f"has {size:,} points of at most {MAX_GRID:,}; fix axes or lower `points`")
+        yield Problem("search.sampler", "grid", f"has {size:,} points, may have {MAX_GRID:,}; fix axes or lower points")
     elif parts["search.sampler"] == "grid" and budget > size:
         yield Problem("search.max_trials", budget, f"must be at most {size}, the points of the grid")
 

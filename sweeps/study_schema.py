@@ -144,8 +144,8 @@ KEY_OF_FIELD: dict[str, Key] = {key.field: key for key in KEYS if key.field}
 
 def children(section: str) -> tuple[str, ...]:
     """Names of the keys and sections directly below a section; '' is the top."""
-    paths = [path for path in (*BY_PATH, *SECTIONS) if path.rpartition(".")[0] == section]
-    return tuple(dict.fromkeys(path.rpartition(".")[2] for path in paths))
+    depth = section.count(".") + 1 if section else 0
+    return tuple(dict.fromkeys(path.split(".")[depth] for path in BY_PATH if not section or path.startswith(f"{section}.")))
 
 
 def reference() -> str:

@@ -89,7 +89,7 @@ class Table:
 
 def _markdown(cell: str) -> str:
     flat = " ".join(html.escape(cell, quote=False).split())
-    return "".join(f"\\{char}" if char in "|`*_[]\\" and char not in "[]" else char for char in flat)
+    return "".join(f"\\{char}" if char in "|`*_\\" else char for char in flat)
 
 
 def headline_table(results: StudyResults) -> Table:
@@ -116,7 +116,12 @@ def _short(quantity: Quantity) -> str:
 
 def markdown_table(results: StudyResults) -> str:
     """The headline table in Markdown, with what n counts under it."""
-    return headline_table(results).markdown() + "\n\n" + table_note(results)
+    return f"{headline_table(results).markdown()}\n\n{_markdown(table_note(results))}"
+
+
+def markdown_headline(results: StudyResults) -> str:
+    """The answer in sentences as a Markdown list."""
+    return "\n".join(f"- {_markdown(sentence)}" for sentence in headline(results))
 
 
 def table_note(results: StudyResults) -> str:

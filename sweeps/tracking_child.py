@@ -23,6 +23,8 @@ from sweeps.projection import Projection, Runs
 
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS, LONGEST_WAIT_AT_THE_END_SECONDS = 0.5, 30.0, 2.0
 
+COUNT_SECONDS = 3.0
+
 Say = Callable[[dict[str, Any]], None]
 
 
@@ -43,6 +45,7 @@ class Sender:
         self._is_open = False
         self._num_failures = 0
         self._has_warned = False
+        self._num_behind, self._counted_at = 0, -COUNT_SECONDS
         self._summary: Summary | None = None
         self.is_ending = False
 
@@ -57,7 +60,7 @@ class Sender:
         except Exception as error:
             return self._failed(error)
         self._num_failures, self._has_warned = 0, False
-        self._say({"behind": self._projection.num_behind() if more else 0, "error": None})
+        self._say({"behind": self._behind() if more else 0, "error": None})
         if more:
             return 0.0
         if self.is_ending:
@@ -97,10 +100,14 @@ class Sender:
         return wait_seconds(20 if fault.permanent else self._num_failures, LONGEST_WAIT_SECONDS)
 
     def _behind(self) -> int:
-        try:
-            return self._projection.num_behind()
-        except Exception:  # the ledger is what failed: its error is told already
-            return 0
+        """How many trials are unsent; with many of them counting takes a while, so a count is good for some seconds."""
+        now = time.monotonic()
+        if now >= self._counted_at + COUNT_SECONDS:
+            try:
+                self._num_behind, self._counted_at = self._projection.num_behind(), now
+            except Exception:  # the ledger is what failed: its error is told already
+                return self._num_behind
+        return self._num_behind
 
 
 def main() -> None:

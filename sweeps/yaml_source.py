@@ -1,11 +1,11 @@
-"""A study file as plain values, each with the place it came from.
+"""A study file as plain values, each with the place it came from; and plain values as the text of such a file.
 
-Owns reading: size, encoding, YAML syntax, duplicate keys, and the meaning of unquoted scalars. Builds nothing but dict,
-list, str, int, float, bool and None; tags, anchors and aliases are refused, so a file can neither run code nor expand.
-Refuses to know which keys a study has.
+Owns reading and writing: size, encoding, YAML syntax, duplicate keys, the meaning of unquoted scalars. Builds nothing
+but dict, list, str, int, float, bool and None; tags, anchors and aliases are refused, so a file can neither run code
+nor expand. Refuses to know which keys a study has.
 
-Unquoted scalars mean what their author sees: 1e-5 is a number (YAML 1.1 makes it text), `no` and `off` are text (YAML
-1.1 makes them false), 010 is ten, 1:30 and 2024-01-01 are text; only true and false are booleans.
+Unquoted scalars mean what their author sees, by the core schema of YAML 1.2: 1e-5 is a number (YAML 1.1 makes it text),
+`no` and `off` are text (YAML 1.1 makes them false), 010 is ten, 1:30 and 2024-01-01 are text.
 """
 
 import re
@@ -23,8 +23,10 @@ MAX_DEPTH = 20
 
 _INTEGER = re.compile(r"[-+]?\d+(_\d+)*", re.ASCII)
 _FLOAT = re.compile(r"[-+]?(\d+(_\d+)*(\.\d*)?|\.\d+)([eE][-+]?\d+)?", re.ASCII)
-_NOT_FINITE = re.compile(r"[-+]?(\.?nan|\.?inf|infinity)", re.IGNORECASE)
-_WORDS: dict[str, Any] = {"": None, "~": None, "null": None, "true": True, "false": False}
+_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_WORDS: dict[str, Any] = {"": None, "~": None, **dict.fromkeys(("null", "Null", "NULL")),
+                          **dict.fromkeys(("true", "True", "TRUE"), True),
+                          **dict.fromkeys(("false", "False", "FALSE"), False)}
 
 
 @dataclass
@@ -75,13 +77,30 @@ def parse_document(raw: bytes, source: str) -> Document:
 
 def scalar(text: str) -> Any:
     """The value of an unquoted scalar."""
-    if text.lower() in _WORDS:
-        return _WORDS[text.lower()]
-    if _INTEGER.fullmatch(text) and len(text) < 20:  # longer ones become floats: no key holds such a number
+    if text in _WORDS:
+        return _WORDS[text]
+    if _INTEGER.fullmatch(text) and len(text) < 30:  # longer ones become floats: no key holds such a number
         return int(text)
-    if _FLOAT.fullmatch(text) or _NOT_FINITE.fullmatch(text):
-        return float(text.lower().replace(".nan", "nan").replace(".inf", "inf"))
-    return text
+    if _NOT_FINITE.fullmatch(text):
+        return float(text.replace(".", "").lower())
+    return float(text) if _FLOAT.fullmatch(text) else text
+
+
+def write_document(data: Any) -> str:
+    """Plain values as YAML that `parse_document` reads back as they are."""
+    return yaml.dump(data, Dumper=_Writer, sort_keys=False, default_flow_style=None, width=110, allow_unicode=True)
+
+
+class _Writer(yaml.SafeDumper):
+    """Quotes the texts that `scalar` would take for something else, besides those that YAML 1.1 would."""
+
+
+def _text(writer: _Writer, text: str) -> yaml.ScalarNode:
+    style = None if isinstance(scalar(text), str) else '"'
+    return writer.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Writer.add_representer(str, _text)
 
 
 def _compose(text: str, source: str) -> yaml.Node | None:

@@ -124,8 +124,8 @@ def resolve(name: str) -> Device:
     num_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
         name = "cuda:0" if num_gpus else "cpu"
-    kind, _, number = name.partition(":")
-    if kind not in ("cpu", "cuda") or (number and not number.isdecimal()) or (kind == "cpu" and number):
+    kind, colon, number = name.partition(":")
+    if kind not in ("cpu", "cuda") or (colon and not (kind == "cuda" and number.isdecimal())):
         raise InfrastructureError(f"device = {name!r}: must be auto, cpu, cuda or cuda:<number>")
     if kind == "cpu":
         return Device(torch.device("cpu"))

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sweeps.analysis.arms import comparable
+from sweeps.analysis.intervals import LEVEL
 from sweeps.analysis.ladder import Ladder, MeasureLike, Rows, sizes
 from sweeps.records import FAILED, MEASURE, TrialRecord
 
@@ -19,7 +20,7 @@ def on_randomness(ladders: Sequence[Ladder], measure: MeasureLike) -> list[str]:
     if not ladders:
         return []
     per_split = "one seed" if measure.seeds == 1 else f"the mean of {measure.seeds} seeds"
-    notes = [f"Intervals cover the draw of training and validation split ({per_split} per split) at 95 %."]
+    notes = [f"Intervals cover the draw of training and validation split ({per_split} per split) at {100 * LEVEL:g} %."]
     if (overlap := max(ladder.overlap for ladder in ladders)) > 0:
         known = all(sizes(found[0]) for ladder in ladders for found in ladder.cells.values())
         source = "" if known else ", that of default sizes since the trials did not record theirs"

@@ -61,8 +61,8 @@ def text(value: object) -> str:
 
 def axis(title: str = "", **more: Any) -> dict[str, Any]:
     """One axis in the house style."""
-    return {"title": {"text": title, "standoff": 8, "font": {"size": 12}}, "gridcolor": GRID, "zeroline": False, "linecolor": MUTED,
-            "ticks": "outside", "ticklen": 4, "tickcolor": MUTED, "automargin": True, **more}
+    return {"title": {"text": title, "standoff": 8, "font": {"size": 12}}, "automargin": True, "zeroline": False,
+            "gridcolor": GRID, "linecolor": MUTED, "ticks": "outside", "ticklen": 4, "tickcolor": MUTED, **more}
 
 
 def label(found: CapacityResult) -> str:

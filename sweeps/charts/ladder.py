@@ -26,7 +26,7 @@ from sweeps.tables import Quantity
 from sweeps.theme import COLOURS, MUTED, Mark, Unit, alpha_interval, alpha_text, count_text, estimate, known, mark
 
 BIAS_LOOK, VARIANCE_LOOK = Mark(COLOURS[3], "square", "dash"), Mark(COLOURS[5], "triangle-up", "dot")
-SLOPE = Unit("points per 0.1 of ε", 10.0, 2, 3)
+SLOPE = Unit("points per unit of ε", 100.0, 1, 2)
 HULL_TEXT = "Bars: hull of the confidence set of the best rung; dots: the rungs in it."
 
 
@@ -36,23 +36,23 @@ def risk(results: StudyResults) -> list[Chart]:
     if not any(drawable(found.points, quantity) for found in results.capacities):
         return []
     height, axes = strip([found.capacity for found in results.capacities], 300, axis(quantity.heading))
-    caption = (f"Star: alpha*, the best rung. {HULL_TEXT} The axis is even in ε = 1 − E max(λ, 1−λ), λ ~ Beta(alpha, alpha). "
-               + banded(results))
+    caption = (f"Star: alpha*, the best rung. {HULL_TEXT} The axis is even in ε = 1 − E max(λ, 1−λ), "
+               f"λ ~ Beta(alpha, alpha). {banded(results)}")
     chart = Chart(f"{quantity.name.capitalize()} against alpha", caption,
                   {**axes, "xaxis": {**alpha_axis(results.capacities), "anchor": "y2"}}, height)
     for index, found in enumerate(results.capacities):
-        spot, look = found.sweet(results.objective), mark(index)
-        curve(chart, found.points, quantity, look, label(found))
-        chart.scatter([place(spot.low), place(spot.high)], [index, index], yaxis="y2", mode="lines",
+        spot, look, group = found.sweet(results.objective), mark(index), label(found)
+        curve(chart, found.points, quantity, look, group)
+        chart.scatter([place(spot.low), place(spot.high)], [index, index], yaxis="y2", mode="lines", legendgroup=group,
                       hovertext=text(tables.verdict_text(found, results.objective)),
                       line={"color": look.fill(0.35), "width": 12})
         inside = [place(alpha) for alpha in spot.alphas_in_set]
-        chart.scatter(inside, [index] * len(inside), yaxis="y2", mode="markers",
+        chart.scatter(inside, [index] * len(inside), yaxis="y2", mode="markers", legendgroup=group,
                       marker={"color": look.colour, "size": 6})
         best = quantity.of(found.point(spot.alpha)) if known(spot.alpha) else None
         if best is not None:
-            star(chart, place(spot.alpha), best.value * quantity.unit.scale, look)
-            star(chart, place(spot.alpha), index, look, yaxis="y2")
+            star(chart, place(spot.alpha), best.value * quantity.unit.scale, look, legendgroup=group)
+            star(chart, place(spot.alpha), index, look, yaxis="y2", legendgroup=group)
     return [chart]
 
 
@@ -93,7 +93,8 @@ def _decomposed(results: StudyResults, index: int, span: list[float]) -> Chart:
     bias, variance = tables.decomposition(results.objective)
     spot, unit = found.sweet(results.objective), bias.unit.label
     chart = Chart(f"Bias and variance, {found.capacity}",
-                  f"On test predictions, in {unit}. Shaded: hull of alpha*; dotted line: alpha*. " + banded(results, [found]),
+                  f"On test predictions, in {unit}. Shaded: hull of alpha*; dotted line: alpha*. "
+                  f"{banded(results, [found])}",
                   {"xaxis": alpha_axis(results.capacities), "yaxis": axis(unit, range=span)})
     chart.scatter(*_sums(found.points, bias, variance), mode="lines", name="sum", hoverinfo="skip",
                   line={"color": MUTED, "width": 1.5})
@@ -133,7 +134,8 @@ def capacity_alpha(results: StudyResults) -> list[Chart]:
         return []
     places, xaxis = _size_axis([found for _, found, _ in shown])
     rungs = alpha_axis(results.capacities, gap=0.03)
-    chart = Chart("alpha* against capacity", f"{HULL_TEXT} {counted(results.capacities)}", {"xaxis": xaxis, "yaxis": rungs})
+    chart = Chart("alpha* against capacity", f"Star: alpha*. {HULL_TEXT} {counted(results.capacities)}",
+                  {"xaxis": xaxis, "yaxis": rungs})
     for x, (index, found, spot) in zip(places, shown, strict=True):
         look = mark(index)
         chart.scatter([x, x], [place(spot.low), place(spot.high)], mode="lines",

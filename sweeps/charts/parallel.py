@@ -52,13 +52,14 @@ class ParallelAxis:
             values = [10.0 ** power for power in range(math.ceil(self.low - 1e-9), math.floor(self.high + 1e-9) + 1)]
             values = values if len(values) > 1 else [10.0 ** self.low, 10.0 ** self.high]
             return tuple(((math.log10(value) - self.low) / (self.high - self.low), f"{value:.2g}") for value in values)
-        return tuple(((value - self.low) / (self.high - self.low), f"{value:.4g}") for value in _round_steps(self.low, self.high))
+        steps = round_steps(self.low, self.high)
+        return tuple(((value - self.low) / (self.high - self.low), f"{value:.4g}") for value in steps)
 
 
-def _round_steps(low: float, high: float) -> list[float]:
-    """Multiples of 1, 2 or 5 times a power of ten inside [low, high]: two to six of them."""
+def round_steps(low: float, high: float) -> list[float]:
+    """Multiples of 1, 2 or 5 times a power of ten inside [low, high]: two to seven of them."""
     power = 10.0 ** math.floor(math.log10(high - low))
-    step = next(step for step in (power / 5, power / 2, power, 2 * power, 5 * power) if (high - low) / step <= 5)
+    step = next(step for step in (power / 5, power / 2, power, 2 * power, 5 * power) if (high - low) / step <= 6)
     return [index * step for index in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
 
 

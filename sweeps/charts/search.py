@@ -96,7 +96,8 @@ def history(results: StudyResults) -> list[Chart]:
         for state, (symbol, colour) in RUG_LOOKS.items():
             marked = [trial for trial in results.search if trial.capacity == name and trial.state == state]
             chart.scatter([trial.number + 1 for trial in marked], [index] * len(marked), yaxis="y2", mode="markers",
-                          marker={"symbol": symbol, "color": colour, "size": 8, "line": {"width": 1.5, "color": colour}},
+                          marker={"symbol": symbol, "color": colour, "size": 8,
+                                  "line": {"width": 1.5, "color": colour}}, legendgroup=text(name),
                           hovertext=[_trial_text(trial, objective.unit) for trial in marked])
     return [chart]
 

@@ -3,6 +3,7 @@
 Takes the results of a study; returns no chart when nothing has run.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from sweeps.analysis.results import Bar, StudyResults
@@ -25,13 +26,13 @@ def timeline(results: StudyResults) -> list[Chart]:
     seconds, unit = next((size, name) for least, size, name in SPANS if end - begin >= least)
     workers = list(dict.fromkeys(bar.worker for bar in sorted(bars, key=lambda bar: bar.start)))
     began = datetime.fromtimestamp(begin, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    busy = sum(bar.end - bar.start for bar in bars) / max(1e-9, (end - begin) * len(workers))
-    chart = Chart("Timeline of the trials", f"One bar an attempt, from {began}; lost: interrupted or gone with its worker. n = {plural(len(bars), 'attempt')} on "
-                  f"{plural(len(workers), 'worker')}, busy {100 * min(1.0, busy):.0f} % of the time.",
-                  {"xaxis": axis(f"time since the first trial ({unit})", rangemode="tozero"), "barmode": "overlay",
-                   "bargap": 0.25, "yaxis": axis(tickvals=list(range(len(workers))), ticktext=list(map(text, workers)),
-                                                 ticks="", showgrid=False, range=[len(workers) - 0.4, -0.6])},
-                  150 + 30 * min(len(workers), 40))
+    caption = (f"One bar an attempt, from {began}; lost: interrupted, or gone with its worker. n = "
+               f"{plural(len(bars), 'attempt')} on {plural(len(workers), 'worker')}, busy {_busy(bars)} of the time.")
+    rows = axis(tickvals=list(range(len(workers))), ticktext=list(map(text, workers)), ticks="", showgrid=False,
+                range=[len(workers) - 0.4, -0.6])
+    chart = Chart("Timeline of the trials", caption,
+                  {"xaxis": axis(f"time since the first trial ({unit})", rangemode="tozero"), "yaxis": rows,
+                   "barmode": "overlay", "bargap": 0.25}, 150 + 30 * min(len(workers), 40))
     for kind, (colour, pattern) in BAR_LOOKS.items():
         chosen = [bar for bar in bars if _kind(bar) == kind]
         if chosen:
@@ -40,10 +41,20 @@ def timeline(results: StudyResults) -> list[Chart]:
                 "x": [(bar.end - bar.start) / seconds for bar in chosen],
                 "base": [(bar.start - begin) / seconds for bar in chosen],
                 "y": [workers.index(bar.worker) for bar in chosen],
-                "marker": {"color": colour, "pattern": {"shape": pattern, "size": 5, "fillmode": "overlay", "fgcolor": "white"},
-                           "line": {"width": 0.6, "color": "white"}},
+                "marker": {"color": colour, "line": {"width": 0.6, "color": "white"},
+                           "pattern": {"shape": pattern, "size": 5, "fillmode": "overlay", "fgcolor": "white"}},
                 "hovertext": [_said(bar) for bar in chosen]})
     return [chart]
+
+
+def _busy(bars: Sequence[Bar]) -> str:
+    """Share of each worker's own span that its bars fill, over all workers."""
+    spans: dict[str, tuple[float, float]] = {}
+    for bar in bars:
+        first, last = spans.get(bar.worker, (bar.start, bar.end))
+        spans[bar.worker] = min(first, bar.start), max(last, bar.end)
+    whole = sum(last - first for first, last in spans.values())
+    return f"{100 * min(1.0, sum(bar.end - bar.start for bar in bars) / whole):.0f} %" if whole > 0 else "all"
 
 
 def _kind(bar: Bar) -> str:

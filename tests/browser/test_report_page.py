@@ -25,7 +25,7 @@ FAKE = runpy.run_path(str(Path(__file__).parents[1] / "sweeps" / "fake_results.p
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
          "--hide-scrollbars", "--remote-debugging-pipe")
-COUNT_DRAWN = "document.querySelectorAll('.plot .main-svg').length ? document.querySelectorAll('.plot.js-plotly-plot').length : 0"
+COUNT_DRAWN = "[...document.querySelectorAll('.plot')].filter(plot => plot.querySelector('.main-svg .trace')).length"
 
 
 class Browser:
@@ -37,8 +37,8 @@ class Browser:
         self._in, from_browser = os.pipe()
         command = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", "about:blank"]
         shell = f'exec 3<&{to_browser} 4>&{from_browser}; exec "$@"'  # the protocol lives on descriptors 3 and 4
-        self._process = subprocess.Popen(["bash", "-c", shell, "chromium", *command], pass_fds=(to_browser, from_browser),
-                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._process = subprocess.Popen(["bash", "-c", shell, "chromium", *command], stdout=subprocess.DEVNULL,
+                                         stderr=subprocess.DEVNULL, pass_fds=(to_browser, from_browser))
         os.close(to_browser)
         os.close(from_browser)
         self._numbers, self._buffer, self._session = itertools.count(1), b"", ""
@@ -97,16 +97,20 @@ class Browser:
 
     def complaints(self) -> list[str]:
         """Exceptions, console errors and warnings, and whatever the content policy refused."""
-        return [json.dumps(event["params"]) for event in self.events
-                if event.get("method") == "Runtime.exceptionThrown"
-                or (event.get("method") == "Log.entryAdded" and event["params"]["entry"]["level"] in ("error", "warning"))
-                or (event.get("method") == "Runtime.consoleAPICalled" and event["params"]["type"] in ("error", "warning"))]
+        return [json.dumps(event["params"]) for event in self.events if _complains(event)]
 
     def close(self) -> None:
         self.call("Browser.close")
         self._process.wait(30)
         os.close(self._in)
         os.close(self._out)
+
+
+def _complains(event: dict[str, Any]) -> bool:
+    method, params = event.get("method"), event.get("params", {})
+    return (method == "Runtime.exceptionThrown"
+            or (method == "Log.entryAdded" and params["entry"]["level"] in ("error", "warning"))
+            or (method == "Runtime.consoleAPICalled" and params["type"] in ("error", "warning")))
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ OWNERS = {  # outside library -> the only modules that may import it
     "ray": {"sweeps.executor", "sweeps.worker", "sweeps.cluster"},
     "optuna": {"sweeps.brain", "sweeps.optuna_study"},
     "mlflow": {"sweeps.tracking", "sweeps.mlflow_runs"},
-    "sqlalchemy": {"sweeps.ledger", "sweeps.ledger_schema", "sweeps.ledger_lock", "sweeps.ledger_database"},
+    "sqlalchemy": {"sweeps.ledger", *(f"sweeps.ledger_{part}" for part in ("lock", "postgres", "reads", "schema", "sqlite", "store", "writes"))},
     "yaml": {"sweeps.study", "sweeps.yaml_source"},
     "plotly": {"sweeps.figures", "sweeps.report"},
     "rich": {"sweeps.cli", "sweeps.progress"},

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -45,19 +46,19 @@ class PostgresServer:
         """Stop the server; `immediate` is a crash: no goodbye, recovery from its log at the next start."""
         self._run("pg_ctl", "-w", "-m", mode, "stop")
 
-    def url(self, database: str, password: str = "s3cret%2Fpass") -> str:
+    def url(self, database: str = "postgres", password: str = quote(PASSWORD, safe="")) -> str:
         return f"postgresql://sweeper:{password}@127.0.0.1:{self.port}/{database}"
 
-    def new_database(self) -> str:
-        """The address of an empty database."""
-        name = f"sweeps_{uuid.uuid4().hex[:8]}"
-        self.execute(f"CREATE DATABASE {name}")
-        return self.url(name)
+    def new_space(self) -> str:
+        """The address of an empty schema: to a ledger the same as an empty database, and made a hundred times faster."""
+        name = f"space_{uuid.uuid4().hex[:8]}"
+        self.execute(f"CREATE SCHEMA {name}")
+        return f"{self.url()}?options=-csearch_path%3D{name}"
 
-    def execute(self, statement: str, database: str = "postgres") -> None:
+    def execute(self, statement: str) -> None:
         import psycopg
 
-        with psycopg.connect(self.url(database), autocommit=True) as connection:
+        with psycopg.connect(self.url(), autocommit=True) as connection:
             connection.execute(statement)
 
     def remove(self) -> None:
@@ -97,7 +98,7 @@ def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The address of a ledger that does not exist yet, in each kind of database."""
     if request.param == "sqlite":
         return str(tmp_path / "ledger.db")
-    return request.getfixturevalue("postgres").new_database()
+    return request.getfixturevalue("postgres").new_space()
 
 
 METRICS = ("train/loss", "train_clean/error", "val/error", "val/loss")

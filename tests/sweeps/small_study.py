@@ -48,8 +48,8 @@ def make_data() -> Source:
 
 def value_of(setting: dict[str, Any]) -> float:
     """The error of a setting: least, 0.1, at alpha 1, weight decay 1e-3, dropout 0.2."""
-    decay = math.log10(max(setting["weight_decay"], 1e-9)) + 3
-    return 0.1 + 0.02 * (setting["alpha"] - 1) ** 2 / 10 + 0.02 * decay**2 + (setting["dropout"] - 0.2) ** 2
+    decay = math.log10(max(setting.get("weight_decay", 1e-3), 1e-9)) + 3
+    return 0.1 + 0.002 * (setting["alpha"] - 1) ** 2 + 0.02 * decay**2 + (setting.get("dropout", 0.2) - 0.2) ** 2
 
 
 def runner(config: TrialConfig, source: Source, device: str, *, slot: Any) -> Generator[SimpleNamespace, None, SimpleNamespace]:

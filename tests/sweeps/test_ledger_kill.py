@@ -18,7 +18,7 @@ NUM_TRIALS, NUM_EPOCHS = 8, 12
 
 
 def drive(url: str, make) -> None:
-    """A driver with one worker: continue what was interrupted, then run every trial to its end, three epochs a report."""
+    """A driver with one worker: continue what was interrupted, then run every trial to its end, three epochs a time."""
     with Ledger.open(url) as ledger:
         study_id = ledger.register_study("digits", {"seed": 0}, {}, time.time()).id
         ledger.acquire(study_id, *here(), time.time())
@@ -28,7 +28,8 @@ def drive(url: str, make) -> None:
             if trial.state in FINAL_STATES:
                 continue
             started_at, token = time.time(), os.urandom(8).hex()
-            for last in range(3, NUM_EPOCHS + 1, 3):  # from the first epoch: what is known already comes again
+            # From the first epoch on, as if no checkpoint were left: what the ledger knows comes again.
+            for last in range(3, NUM_EPOCHS + 1, 3):
                 report: Report = make.report(trial.key, token, (last - 2, last), started_at=started_at)
                 end = make.finish if last == NUM_EPOCHS else None
                 assert ledger.append(study_id, Report(**{**vars(report), "end": end}), time.time())
@@ -45,7 +46,8 @@ def check(url: str, make) -> int:
             mine = [attempt.state for attempt in attempts if attempt.trial_id == trial.id]
             assert rows.get(trial.id, []) == list(make.rows(trial.key, 1, trial.last_epoch))
             assert trial.state in (PENDING, RUNNING, INTERRUPTED, FINISHED)
-            assert (trial.state == FINISHED) == (trial.last_epoch == NUM_EPOCHS) == (trial.metrics == make.finish.metrics)
+            is_whole = trial.last_epoch == NUM_EPOCHS and trial.metrics == make.finish.metrics
+            assert (trial.state == FINISHED) == is_whole == (trial.last_epoch == NUM_EPOCHS)
             assert mine.count(RUNNING) == (trial.state == RUNNING)
         assert ledger.decisions(study.id) == []
         return sum(trial.state == FINISHED for trial in trials)
@@ -105,15 +107,17 @@ def assert_exact(url: str, make) -> None:
         assert ledger.head_revision(study_id) == revision + NUM_TRIALS
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_between_any_two_commits_it_continues_exactly(ledger_url, make, seed):
     stream = random.Random(seed)
     finished, num_kills = 0, 0
-    while kill_at(ledger_url, make, stream.randint(1, 24)):
-        num_kills += 1
-        assert check_opened(ledger_url, make) >= finished
-        finished = check_opened(ledger_url, make)
-    assert num_kills >= 5
+    for _ in range(20):
+        num_kills += kill_at(ledger_url, make, stream.randint(1, 40)) == -signal.SIGKILL
+        now = check_opened(ledger_url, make)
+        assert now >= finished
+        finished = now
+    assert num_kills >= 10
+    assert kill_at(ledger_url, make, 1000) == 0
     assert_exact(ledger_url, make)
 
 

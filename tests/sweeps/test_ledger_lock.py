@@ -45,6 +45,14 @@ def test_a_dead_process_on_this_host_loses_its_study(ledger, study_id, second, d
     second.acquire(study_id, HOST, PID, AT)
 
 
+def test_a_process_that_died_but_was_not_reaped_loses_its_study_too(ledger, study_id, second):
+    unreaped = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, unreaped.pid, os.WEXITED | os.WNOWAIT)
+    ledger.acquire(study_id, HOST, unreaped.pid, AT)
+    second.acquire(study_id, HOST, PID, AT)
+    unreaped.wait()
+
+
 def test_a_dead_process_number_of_another_host_means_nothing(ledger, study_id, second, dead_pid):
     ledger.acquire(study_id, "other-host", dead_pid, AT)
     with pytest.raises(StudyLocked, match="other-host"):

@@ -147,8 +147,8 @@ class TestSqliteFiles:
 
     def test_a_full_disk_is_waited_for_then_named(self, path, make):
         with Ledger.open(path, patience_seconds=0.2) as ledger:
-            pages = ledger._store.read(lambda connection: connection.exec_driver_sql("PRAGMA page_count").scalar())
-            ledger._store.read(lambda connection: connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 1}").all())
+            # SQLite takes a limit below the size the file has for that size: from here on there is no more room.
+            ledger._store.read(lambda connection: connection.exec_driver_sql("PRAGMA max_page_count = 1").all())
             with pytest.raises(LedgerError, match="full") as refused:
                 ledger.add_trial(1, make.spec(99, config={"x": "y" * 50_000}), AT)
             assert str(path) in str(refused.value)
@@ -219,7 +219,7 @@ class TestLostAnswers:
 class TestPostgresServer:
     @pytest.fixture
     def url(self, postgres):
-        return postgres.new_database()
+        return postgres.new_space()
 
     @pytest.fixture
     def study(self, url, make):
@@ -285,29 +285,51 @@ class TestPostgresServer:
         hogs = []
         with suppress(psycopg.OperationalError):
             while True:
-                hogs.append(psycopg.connect(postgres.url("postgres")))
+                hogs.append(psycopg.connect(postgres.url()))
         release = threading.Timer(0.5, lambda: [hog.close() for hog in hogs])
         release.start()
         assert ledger.append(study_id, make.report(epochs=(1, 1)), AT).last_epoch == 1
         release.join()
 
+    def test_another_sessions_lock_is_waited_for_then_named(self, postgres, url, study, make):
+        import psycopg
+
+        _, study_id = study
+        with psycopg.connect(url) as blocker, Ledger.open(url, patience_seconds=0.2) as impatient:
+            blocker.execute("SELECT * FROM sweep_heads FOR UPDATE")
+            with pytest.raises(LedgerError, match="lock timeout"):
+                impatient.append(study_id, make.report(epochs=(1, 1)), AT)
+            blocker.rollback()
+            assert impatient.append(study_id, make.report(epochs=(1, 1)), AT).last_epoch == 1
+
+    def test_connections_give_up_on_a_silent_network_and_on_a_suspended_driver(self, study):
+        ledger, _ = study
+
+        def show(setting: str) -> str:
+            return ledger._store.read(lambda connection: connection.execute(sa.text(f"SHOW {setting}")).scalar())
+
+        assert show("idle_in_transaction_session_timeout") == "30s"
+        assert show("lock_timeout") == "1s"
+        parameters = ledger._store.read(lambda connection: connection.connection.driver_connection.info.get_parameters())
+        assert {parameters[name] for name in ("connect_timeout", "keepalives_idle")} == {"10"}
+        assert parameters["tcp_user_timeout"] == "30000"
+
     @pytest.mark.parametrize(
         ("change", "text"),
         [
-            (lambda url: url.replace("s3cret%2Fpass", "wrongpass"), "password authentication failed"),
-            (lambda url: url + "_missing", "does not exist"),
-            (lambda url: url.replace("127.0.0.1", "no-such-host.invalid"), "no-such-host"),
+            (("s3cret%2Fpass", "wrongpass"), "password authentication failed"),
+            (("/postgres", "/missing"), "does not exist"),
+            (("127.0.0.1", "no-such-host.invalid"), "no-such-host"),
         ],
     )
-    def test_a_wrong_address_says_what_is_wrong_but_not_the_password(self, url, change, text):
+    def test_a_wrong_address_says_what_is_wrong_but_not_the_password(self, postgres, change, text):
         with pytest.raises(LedgerError, match=text) as refused:
-            Ledger.open(change(url), patience_seconds=0.2)
+            Ledger.open(postgres.url().replace(*change), patience_seconds=0.2)
         assert "s3cret" not in str(refused.value)
         assert "wrongpass" not in str(refused.value)
 
     def test_a_password_given_as_a_parameter_is_hidden_too(self, postgres, url):
-        host = url.replace("sweeper:s3cret%2Fpass@", "")
-        with Ledger.open(f"{host}?user=sweeper&password=s3cret%2Fpass") as ledger:
+        with Ledger.open(url.replace("sweeper:s3cret%2Fpass@", "") + "&user=sweeper&password=s3cret%2Fpass") as ledger:
             assert "s3cret" not in repr(ledger)
             assert ledger.studies() == []
 

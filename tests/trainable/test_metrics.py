@@ -16,7 +16,7 @@ def test_score_gives_the_loss_and_the_error_of_each_example_in_order():
     labels = torch.tensor([0, 0, 1])
     batches = [(LOGITS[:2], labels[:2]), (LOGITS[2:], labels[2:])]
     losses, errors = score(lambda logits: logits, batches)
-    assert losses.tolist() == pytest.approx([math.log(1 + math.exp(-2)), math.log(1 + math.e), math.log(1 + math.exp(-3))])
+    assert losses.tolist() == pytest.approx([math.log1p(math.exp(-2)), math.log1p(math.e), math.log1p(math.exp(-3))])
     assert errors.tolist() == [0.0, 1.0, 0.0]
 
 

@@ -42,7 +42,7 @@ class Source:
     images and test_images are (N, C, H, W), uint8 (float32 where the values are no pixels); labels are (N,) int64 in
     [0, num_classes). `scale` is the stored value that stands for 1.0; `mean` and `std` are per channel, of the pool's
     images / scale. `augment` is what the setting `auto` means for this dataset. `digest` is 16 hex digits over every
-    byte that can change a trial's numbers. The arrays may be read-only and shared with other processes: never write.
+    byte that can change a trial's numbers. The arrays are read-only, and may be shared with other processes.
     """
 
     name: str
@@ -75,8 +75,8 @@ def make_source(name: str, raw: Raw) -> Source:
     check_images(raw.images_NCHW, f"{raw.place}: pool images")
     check_images(raw.test_images_NCHW, f"{raw.place}: test images")
     if raw.images_NCHW.shape[1:] != raw.test_images_NCHW.shape[1:]:
-        raise DataError(f"{raw.place}: test images have shape {raw.test_images_NCHW.shape[1:]} (channels, height, width), "
-                        f"pool images {raw.images_NCHW.shape[1:]}; they must agree")
+        raise DataError(f"{raw.place}: test images have shape {raw.test_images_NCHW.shape[1:]} (channels, height, "
+                        f"width), pool images {raw.images_NCHW.shape[1:]}; they must agree")
     check_labels(raw.labels_N, len(raw.images_NCHW), num_classes, f"{raw.place}: pool labels")
     check_labels(raw.test_labels_N, len(raw.test_images_NCHW), num_classes, f"{raw.place}: test labels")
     mean, std = channel_statistics(raw.images_NCHW, raw.scale)
@@ -85,6 +85,8 @@ def make_source(name: str, raw: Raw) -> Source:
     arrays = {"images": raw.images_NCHW, "labels": raw.labels_N.astype(np.int64),
               "test_images": raw.test_images_NCHW, "test_labels": raw.test_labels_N.astype(np.int64)}
     arrays = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
+    for array in arrays.values():  # as they are in shared memory, so that a stray write fails in a plain loop too
+        array.setflags(write=False)
     return Source(name=name, num_classes=num_classes, scale=raw.scale, mean=mean, std=std, augment=raw.augment,
                   digest=_digest(arrays, f"{num_classes} {raw.scale} {raw.augment}"), class_names=raw.class_names,
                   **arrays)
@@ -106,7 +108,7 @@ def check_images(images_NCHW: np.ndarray, place: str) -> None:
 
 
 def check_labels(labels_N: np.ndarray, num_examples: int, num_classes: int, place: str) -> None:
-    """Raises DataError unless there is one whole-number label in [0, num_classes) an example and at least two classes occur."""
+    """Raises DataError unless each example has one whole-number label in [0, num_classes) and two classes occur."""
     if labels_N.shape != (num_examples,):
         raise DataError(f"{place}: shape is {labels_N.shape}, must be ({num_examples},), one label an image")
     if not np.issubdtype(labels_N.dtype, np.integer):
@@ -114,7 +116,8 @@ def check_labels(labels_N: np.ndarray, num_examples: int, num_classes: int, plac
     low, high = int(labels_N.min()), int(labels_N.max())
     if low < 0 or high >= num_classes:
         wrong = low if low < 0 else high
-        raise DataError(f"{place}: example {int((labels_N == wrong).argmax())} has label {wrong}, must be in [0, {num_classes - 1}]")
+        raise DataError(f"{place}: example {int((labels_N == wrong).argmax())} has label {wrong}, "
+                        f"must be in [0, {num_classes - 1}]")
     if low == high:
         raise DataError(f"{place}: every label is {low}; at least two classes must occur")
 

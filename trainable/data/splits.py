@@ -45,7 +45,7 @@ def split_sizes(pool_size: int, config: TrialConfig) -> tuple[int, int]:
         raise DataError(f"train_size = {train_size} and val_size = {val_size} need {train_size + val_size} examples; "
                         f"the pool of {config.data} has {pool_size}")
     if config.batch_size > train_size:
-        raise DataError(f"batch_size = {config.batch_size}: must be at most the {train_size} training examples of a split")
+        raise DataError(f"batch_size = {config.batch_size}: must be at most {train_size}, the training examples of a split")
     return train_size, val_size
 
 
@@ -65,17 +65,20 @@ def make_split(source: Source, config: TrialConfig) -> Split:
     train_size, val_size = split_sizes(pool_size, config)
     limit = max_splits(pool_size, config)
     if limit is not None and config.split >= limit:
-        raise DataError(f"split = {config.split}: a pool of {pool_size} examples holds {limit} disjoint splits of {train_size} + "
-                        f"{val_size}, numbered 0..{limit - 1}; lower train_size and val_size, or use split_kind = holdout")
-    names = ("split", "disjoint") if limit is not None else ("split", "holdout", config.split)
-    order_P = numpy_stream(config.seed, *names).permutation(pool_size)
-    start = 0 if limit is None else config.split * (train_size + val_size)
+        raise DataError(f"split = {config.split}: the pool of {pool_size} examples holds {limit} disjoint splits of "
+                        f"{train_size} + {val_size}, numbered from 0; lower train_size and val_size, or use "
+                        "split_kind = holdout")
+    if limit is None:
+        order_P, start = numpy_stream(config.seed, "split", "holdout", config.split).permutation(pool_size), 0
+    else:
+        order_P = numpy_stream(config.seed, "split", "disjoint").permutation(pool_size)
+        start = config.split * (train_size + val_size)
     val_V = order_P[start:start + val_size]
     train_T = order_P[start + val_size:start + val_size + train_size]
     truth_T = source.labels[train_T]
     if (truth_T == truth_T[0]).all():
-        raise DataError(f"{source.name}: all {train_size} training examples of split {config.split} are of class {truth_T[0]}; "
-                        "raise train_size")
+        raise DataError(f"{source.name}: all {train_size} training examples of split {config.split} are of class "
+                        f"{truth_T[0]}; raise train_size")
     labels_T, corrupted_T = corrupt_labels(truth_T, source.num_classes, config)
     return Split(train_index=train_T.astype(np.int64), val_index=val_V.astype(np.int64), train_labels=labels_T,
                  corrupted=corrupted_T, realised_noise=float((labels_T != truth_T).mean()))

@@ -1,9 +1,10 @@
 """The registry of models: name -> module, its initial weights drawn from a stream of the trial's own.
 
-Owns the names and the initialisation's randomness. Refuses to know of data and training. Imports torch only when a model
-is built, and torchvision only for a name that is not one of our families.
+Owns the names and the initialisation's randomness. Refuses to know of data and training. Imports torch only when a
+model is built, and torchvision only for a name that is not one of our families.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from trainable.config import TrialConfig, nearest
@@ -44,18 +45,23 @@ def validate_name(name: str) -> None:
 
 
 def check(config: TrialConfig, shape: Shape, num_classes: int) -> Size | None:
-    """The model's size (None for a torchvision model) if it can be built; raises ModelError if not. Builds nothing of ours."""
-    validate_name(config.model)
-    return size(config, shape, num_classes)
+    """The model's size, if `build` can make it of these arguments; raises ModelError if not.
+
+    Needs no torch for our own families. A torchvision model is built to find out, and its size is None.
+    """
+    found = size(config, shape, num_classes)
+    if found is None:
+        build(config, shape, num_classes)
+    return found
 
 
 def build(config: TrialConfig, shape: Shape, num_classes: int) -> "nn.Module":
     """The model, on the CPU, in float32 and training mode: images (B, C, H, W) to logits (B, K).
 
     Its initial weights (torch's defaults) are a function of (seed, split, repeat) and the architecture alone: torch's
-    global CPU generator is set for the time of the build and put back as it was, CUDA's generators are not touched. With
-    dropout, call `dropout.attach_generator` before training. Raises ModelError when there is no such model, or when it
-    cannot be built this wide, this deep or for this image size.
+    global CPU generator is set for the time of the build and put back as it was, CUDA's generators are not touched.
+    With dropout, call `dropout.attach_generator` before training. Raises ModelError when there is no such model, or
+    when it cannot be built this wide, this deep or for this image size.
     """
     validate_name(config.model)
     import torch
@@ -68,7 +74,7 @@ def build(config: TrialConfig, shape: Shape, num_classes: int) -> "nn.Module":
         return make(config, shape, num_classes)
 
 
-def _maker(name: str) -> "type[nn.Module]":
+def _maker(name: str) -> "Callable[[TrialConfig, Shape, int], nn.Module]":
     if name == "mlp":
         from trainable.models.mlp import MLP
         return MLP
@@ -79,4 +85,4 @@ def _maker(name: str) -> "type[nn.Module]":
         from trainable.models.preact_resnet import PreactResNet
         return PreactResNet
     from trainable.models import torchvision_zoo
-    return torchvision_zoo.build  # type: ignore[return-value]
+    return torchvision_zoo.build

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 class _Masking(nn.Module):
     """Zeroes with probability p while training and divides what is kept by 1 - p; nothing otherwise.
 
-    A value is kept iff its uniform u >= p. The uniforms come from `generator`, which must live on the input's device, and
-    are float32 whatever the input is, so models that differ in p only see the same u: raising p drops the same units and
-    more. With p = 0 nothing is drawn.
+    A value is kept iff its uniform u >= p. The uniforms come from `generator`, which must live on the input's device,
+    and are float32 whatever the input is, so models that differ in p only see the same u: raising p drops the same
+    units and more. With p = 0 nothing is drawn.
     """
 
     def __init__(self, p: float) -> None:
@@ -53,7 +53,7 @@ class StochasticDepth(_Masking):
 
 
 def attach_generator(model: nn.Module, generator: torch.Generator) -> None:
-    """Makes every Dropout and StochasticDepth in the model draw from this one stream, in the order of the forward pass."""
+    """Makes every Dropout and StochasticDepth in the model draw from this one stream, in the order of their use."""
     for module in model.modules():
         if isinstance(module, _Masking):
             module.generator = generator

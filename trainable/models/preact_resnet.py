@@ -39,10 +39,10 @@ class Block(nn.Module):
 class PreactResNet(nn.Module):
     """images (B, C, H, W), already normalised, to logits (B, K). Four stages of 64, 128, 256, 512 channels x width.
 
-    He et al., *Identity Mappings in Deep Residual Networks* (arXiv 1603.05027), with the stem for small images: one 3 x 3
-    convolution, no pooling. The code published with the mixup paper differs in three places: it normalises after the
-    stem, its identity shortcuts carry the activated values, and it has no normalisation before the mean. We follow the
-    paper the name refers to, so the count of parameters differs slightly (11,172,170 here for depth 18 on CIFAR-10).
+    He et al., *Identity Mappings in Deep Residual Networks* (arXiv 1603.05027), with the stem for small images: one
+    3 x 3 convolution, no pooling. The code published with the mixup paper differs in three places: it normalises after
+    the stem, its identity shortcuts carry the activated values, and it has no normalisation before the mean. We follow
+    the paper the name refers to; depth 18 on CIFAR-10 has 11,172,170 parameters.
     """
 
     def __init__(self, config: TrialConfig, shape: Shape, num_classes: int) -> None:

@@ -1,7 +1,7 @@
 """Sizes: parameters and multiply-adds of our own families, by arithmetic alone.
 
-Owns the architecture constants and the rule that turns a width multiplier into channels; the modules read them from here.
-Refuses to know of torch, so that a plan can print a model ladder at once. A test holds these numbers against the modules.
+Owns the architecture constants and the rule that turns a width multiplier into channels; the modules read them from
+here. Refuses to know of torch, so that a plan can print a model ladder at once. A test compares it with the modules.
 """
 
 from collections.abc import Callable
@@ -15,16 +15,16 @@ Shape = tuple[int, int, int]
 
 MLP_UNITS, MLP_DEPTH = 256, 2
 CONVNET_CHANNELS = (32, 48, 64)
-POOL_FROM = 8  # the convnet halves a map of at least this many pixels a side: digits (8 x 8) once, 28 x 28 and 32 x 32 twice
+POOL_FROM = 8  # the convnet halves a map of at least this many pixels a side: 8 x 8 once, 28 x 28 and 32 x 32 twice
 RESNET_CHANNELS = (64, 128, 256, 512)
 RESNET_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 
 
 @dataclass(frozen=True)
 class Size:
-    """Trainable numbers of a model, and the multiply-adds of its convolutions and linear maps for one example, forward only.
+    """Trainable numbers of a model, and its multiply-adds for one example, forward only.
 
-    Normalisation, biases, pooling and activations are left out of the multiply-adds, as is usual.
+    As is usual, multiply-adds are those of convolutions and linear maps, without biases.
     """
 
     parameters: int
@@ -60,7 +60,8 @@ def mlp_units(config: TrialConfig) -> tuple[int, ...]:
 def convnet_channels(config: TrialConfig) -> tuple[int, ...]:
     """Channels of the three layers. Raises ModelError for another depth."""
     if config.depth not in (None, len(CONVNET_CHANNELS)):
-        raise ModelError(f"depth = {config.depth}: convnet has {len(CONVNET_CHANNELS)} layers; leave depth empty and use width")
+        raise ModelError(f"depth = {config.depth}: convnet always has {len(CONVNET_CHANNELS)} layers; "
+                         "leave depth empty and use width")
     return tuple(channels(units, config) for units in CONVNET_CHANNELS)
 
 
@@ -118,7 +119,8 @@ def _preact_resnet(config: TrialConfig, shape: Shape, num_classes: int) -> Size:
             if halves:
                 height, width = (height + 1) // 2, (width + 1) // 2
             num_out, pixels = channels(units, config), height * width
-            total += _norm(num_in) + _conv(num_in, num_out, 3, pixels) + _norm(num_out) + _conv(num_out, num_out, 3, pixels)
+            total += _norm(num_in) + _conv(num_in, num_out, 3, pixels)
+            total += _norm(num_out) + _conv(num_out, num_out, 3, pixels)
             if halves or num_in != num_out:
                 total += _conv(num_in, num_out, 1, pixels)
             num_in = num_out

@@ -1,7 +1,7 @@
 """Any torchvision classifier by its name, with untrained weights, adapted to the data and to our random streams.
 
-Owns the adaptation. Refuses pretrained weights (they would have seen other data) and `width` / `depth`: these models are
-named with their size. Imports torchvision, so it is imported only for a name that is not one of our families.
+Owns the adaptation. Refuses pretrained weights (they would have seen other data) and `width` / `depth`: these models
+are named with their size. Imports torchvision, so it is imported only for a name that is not one of our families.
 
 Axes: B example, C channel, H height, W width, K class.
 """
@@ -24,25 +24,32 @@ def names() -> tuple[str, ...]:
 
 
 def build(config: TrialConfig, shape: Shape, num_classes: int) -> nn.Module:
-    """The classifier `config.model`: images (B, C, H, W) to logits (B, K). Draws initial weights from torch's CPU generator.
+    """The classifier `config.model`: images (B, C, H, W) to logits (B, K). Draws its weights from torch's CPU generator.
 
     Every nn.Dropout in it becomes ours, with p = config.dropout; a model without any gets one before its last linear
     layer. Stochastic depth keeps the model's own rates. Auxiliary heads are left out. For images that do not have three
     channels the first convolution is replaced. Raises ModelError when the model refuses the image size.
     """
     if config.width != 1 or config.depth is not None:
-        raise ModelError(f"width = {config.width:g}, depth = {config.depth}: {config.model} is a torchvision model, whose name "
-                         "fixes its size; leave width at 1 and depth empty, and choose another name for another size")
+        raise ModelError(f"width = {config.width:g}, depth = {config.depth}: the name of the torchvision model "
+                         f"{config.model} fixes its size; leave width at 1 and depth empty, or choose another name")
     try:
         model: nn.Module = torchvision.models.get_model(config.model, weights=None, num_classes=num_classes,
                                                         **_options(config.model, shape))
-        _adapt_stem(model, shape[0])
-        _adapt_dropout(model, config.dropout, num_classes)
+    except (ValueError, AssertionError) as error:  # the transformers know their image size when they are made
+        raise _refusal(config.model, shape, error) from error
+    _adapt_stem(model, shape[0])
+    _adapt_dropout(model, config.dropout)
+    try:
         _probe(model, shape, num_classes)
     except (RuntimeError, ValueError, AssertionError) as error:  # what torch raises when sizes do not fit together
-        reason = (str(error).splitlines() or ["no reason given"])[0]
-        raise ModelError(f"model = {config.model!r}: cannot take images of {shape[0]} x {shape[1]} x {shape[2]}: {reason}") from error
+        raise _refusal(config.model, shape, error) from error
     return model
+
+
+def _refusal(name: str, shape: Shape, error: Exception) -> ModelError:
+    reason = (str(error).splitlines() or ["no reason given"])[0]
+    return ModelError(f"model = {name!r}: cannot take images of {shape[0]} x {shape[1]} x {shape[2]}: {reason}")
 
 
 def _options(name: str, shape: Shape) -> dict[str, Any]:
@@ -63,7 +70,7 @@ def _adapt_stem(model: nn.Module, num_channels: int) -> None:
                                             stem.padding, bias=stem.bias is not None))  # type: ignore[arg-type]
 
 
-def _adapt_dropout(model: nn.Module, p: float, num_classes: int) -> None:
+def _adapt_dropout(model: nn.Module, p: float) -> None:
     modules = dict(model.named_modules())
     dropouts = [path for path, module in modules.items() if isinstance(module, nn.Dropout)]
     for path in dropouts:

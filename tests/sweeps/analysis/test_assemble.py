@@ -42,6 +42,13 @@ def test_a_point_holds_the_means_over_splits_and_the_decompositions(made: Simple
         -np.log(p_MNK[:, np.arange(30), made.LABELS_N]).mean(), rel=1e-3)
 
 
+def test_error_and_loss_have_their_own_sweet_spot(made: SimpleNamespace) -> None:
+    trials = [replace(trial, metrics={**trial.metrics, "val/loss": -trial.metrics["val/loss"]})
+              for trial in made.whole_ladder()]
+    result = analyse(made.Study(), trials, {}, [], made.predictions, None).capacities[0]
+    assert (result.sweet("val/error").alpha, result.sweet("val/loss").alpha) == (0.1, 10.0)
+
+
 def test_overlapping_splits_widen_every_interval(made: SimpleNamespace) -> None:
     def config(trial: TrialRecord) -> dict[str, object]:
         return {**trial.config, "split_kind": "holdout"}

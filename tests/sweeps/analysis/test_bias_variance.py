@@ -8,6 +8,7 @@ import pytest
 
 from sweeps.analysis import bias_variance
 from sweeps.analysis.bias_variance import decompose, logsumexp
+from sweeps.analysis.intervals import jackknife
 
 NUM_EXAMPLES, NUM_CLASSES = 24, 5
 LABELS_N = np.random.default_rng(9).integers(NUM_CLASSES, size=NUM_EXAMPLES)
@@ -98,6 +99,19 @@ def test_intervals_need_three_splits_and_hold_the_truth_at_their_rate() -> None:
         found = decompose(*flat(simulate(4, 1, seed=100 + draw)), LABELS_N)
         hits += [loss.variance.low <= value <= loss.variance.high for loss, value in zip(found, truth, strict=True)]
     assert (hits >= 90).all()
+
+
+def test_the_interval_is_the_jackknife_over_splits_also_with_unequal_seeds() -> None:
+    splits, models = [1, 1, 2, 5, 5, 5, 7], list(simulate(1, 7)[0])
+    for place, name in ((0, "variance"), (0, "bias"), (1, "variance"), (1, "init")):
+        left_out = []
+        for gone in (1, 2, 5, 7):
+            kept = [number for number, split in enumerate(splits) if split != gone]
+            part = decompose([splits[number] for number in kept], [models[number] for number in kept], LABELS_N)
+            left_out.append(getattr(part[place], name).value)
+        found = getattr(decompose(splits, models, LABELS_N)[place], name)
+        expected = jackknife(found.value, left_out)
+        assert (found.low, found.high) == (pytest.approx(expected.low), pytest.approx(expected.high))
 
 
 def test_overlap_widens_the_interval_and_moves_no_value() -> None:

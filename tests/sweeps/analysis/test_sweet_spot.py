@@ -81,6 +81,8 @@ def test_the_gain_over_erm_is_the_paired_difference() -> None:
     assert found.gain_over_erm.value == pytest.approx((table[:, 0] - table[:, 2]).mean())
     assert found.gain_over_erm.low > 0
     assert found.p_beats_erm > 0.999
+    half = found.gain_over_erm.high - found.gain_over_erm.value
+    assert half == pytest.approx(2.9345 * compare(table).difference(0, 2)[1], rel=1e-3)  # t(1 - .05/(2 x 4), 12)
 
 
 def test_p_beats_erm_is_one_half_for_no_difference_and_t_for_one_standard_error() -> None:

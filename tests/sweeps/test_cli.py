@@ -1,0 +1,79 @@
+"""The command line: exit codes, messages, and that wrong input stops everything before it begins."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from sweeps import cli
+
+COMMANDS = ("run", "plan", "status", "stop", "trial", "report", "sync", "ui", "studies")
+
+
+def sweep(tmp_path: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    variables = {**os.environ, "SWEEP_HOME": str(tmp_path), **environment}
+    return subprocess.run([sys.executable, "-m", "sweeps", *arguments], env=variables, capture_output=True, text=True,
+                          check=False)
+
+
+def test_every_command_says_what_it_does() -> None:
+    shown = CliRunner().invoke(cli.app, ["--help"]).output
+    for command in COMMANDS:
+        assert command in shown
+        assert CliRunner().invoke(cli.app, [command, "--help"]).exit_code == 0
+
+
+def test_the_plan_of_the_default_study_names_its_trials(tmp_path: Path) -> None:
+    done = sweep(tmp_path, "plan", "digits")
+    assert done.returncode == 0, done.stderr
+    for part in ("search", "measure", "alpha", "weight_decay", "dropout", "epochs", "width=0.25"):
+        assert part in done.stdout
+    assert not list(tmp_path.iterdir()), "a plan leaves nothing behind"
+
+
+@pytest.mark.parametrize(("arguments", "parts"), [
+    (("run", "digit"), ("did you mean digits?",)),
+    (("run", "--set", "search.max_trial=3"), ("search.max_trials",)),
+    (("run", "--set", "train.lr=-1", "--set", "measure.splits=1"), ("train.lr", "measure.splits")),
+    (("run", "--set", "data.name=mnits"), ("fashion_mnist",)),
+    (("run", "--tracker", "maybe"), ("on, defer",)),
+    (("trial", "--set", "alhpa=1", "--set", "dropout=1"), ("did you mean alpha?", "dropout")),
+    (("status", "digits"), ("no ledger yet",)),
+    (("report", "digits"), ("no ledger yet",)),
+])
+def test_wrong_input_is_exit_2_with_the_way_out_and_no_traceback(arguments: tuple[str, ...], parts: tuple[str, ...],
+                                                                 tmp_path: Path) -> None:
+    done = sweep(tmp_path, *arguments)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    for part in parts:
+        assert part in done.stderr
+    assert not list(tmp_path.iterdir()), "nothing has begun"
+
+
+def test_a_trial_runs_here_and_prints_a_row_an_epoch(tmp_path: Path) -> None:
+    done = sweep(tmp_path, "trial", "--study", "smoke", "--set", "alpha=0.4", "--set", "epochs=2", "--set", "width=0.25")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines[:3]] == ["epoch", "1", "2"]
+    assert any(line.startswith("test/error ") for line in lines)
+    assert any(line.startswith("parameters ") for line in lines)
+
+
+@pytest.mark.parametrize("environment", [{"LANG": "C", "LC_ALL": "C"}, {"NO_COLOR": "1"}, {"COLUMNS": "40"},
+                                         {"PYTHONIOENCODING": "ascii"}])
+def test_plain_terminals_get_plain_text(environment: dict[str, str], tmp_path: Path) -> None:
+    done = sweep(tmp_path, "studies", **environment)
+    assert done.returncode == 0, done.stderr
+    assert "\x1b" not in done.stdout
+    assert "digits" in done.stdout
+
+
+def test_the_status_is_json_for_scripts(tmp_path: Path, finished_study: Path) -> None:
+    done = sweep(finished_study, "status", "smoke", "--json")
+    assert done.returncode == 0, done.stderr
+    assert set(json.loads(done.stdout)) == {"study", "driver", "complete", "planned", "trials", "failures"}
