@@ -136,12 +136,13 @@ def _card(found: CapacityResult, index: int, results: StudyResults) -> str:
     spot, look = found.sweet(results.objective), mark(index)
     size = f"{count_text(found.num_parameters)} parameters" if found.num_parameters is not None else ""
     interval = f" <small>{_pretty(alpha_interval(spot.low, spot.high))}</small>" if known(spot.low) else ""
+    answer = f"α* = {_pretty(alpha_text(spot.alpha))}{interval}" if known(spot.alpha) else "α* is not known yet"
     lines = [tables.meaning(found, results.objective), tables.risk_text(found, results.objective), spot.advice]
     setting = tables.setting_text(found.setting)
     return (f'<article class="card" style="--mark:{look.colour}"><div class="top"><span class="name">'
             f'<span class="glyph" aria-hidden="true">{look.glyph}</span>{_escape(found.capacity)}</span>'
             f'{_badge(spot.verdict)}</div><div class="soft">{size}</div>'
-            f'<div class="answer">α* = {_pretty(alpha_text(spot.alpha))}{interval}</div>'
+            f'<div class="answer">{answer}</div>'
             + "".join(f"<p>{_pretty(line)}</p>" for line in lines if line)
             + (f'<p class="setting">Measured at {_escape(setting)}.</p>' if setting else "") + "</article>")
 

@@ -48,6 +48,7 @@ class Sweep:
         self._dispatch = Dispatch(study, brain, data_digest)
         self._curves: dict[str, dict[int, float]] = {}
         self._num_losses: Counter[str] = Counter()
+        self._tokens: dict[str, str] = {}
         self._restore()
 
     @property
@@ -82,7 +83,10 @@ class Sweep:
         known = self.running.get(report.key)
         trial = self.ledger.append(self.record_of_study.id, report, self.clock())
         if trial is None or known is None:
+            if known and self._tokens.get(report.key, report.token) == report.token:
+                self.lost(report.key, "the ledger refused its report")  # else it would count as running for ever
             return True
+        self._tokens[report.key] = report.token
         self._dispatch.note_epochs(trial, [row.seconds for row in report.rows if row.epoch > known.last_epoch])
         if trial.stage == SEARCH:
             curve = {row.epoch: row.metrics.get(self.study.objective, math.nan) for row in report.rows}
@@ -123,6 +127,7 @@ class Sweep:
 
     def _interrupt(self, trial: TrialRecord, state: str, text: str) -> TrialRecord:
         self.running.pop(trial.key, None)
+        self._tokens.pop(trial.key, None)
         return self.ledger.close_attempt(self.record_of_study.id, trial.key, state, text, self.clock())
 
     def _restore(self) -> None:
@@ -147,6 +152,7 @@ class Sweep:
 
     def _ended(self, trial: TrialRecord) -> None:
         self.running.pop(trial.key, None)
+        self._tokens.pop(trial.key, None)
         curve = self._curves.pop(trial.key, {})
         if trial.stage == SEARCH:
             self.brain.tell(trial, curve.get(trial.last_epoch))

@@ -20,6 +20,7 @@ ALPHA_TITLE = "alpha (spaced by ε)"
 FONT = "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', 'DejaVu Sans', sans-serif"
 LEGEND = {"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0, "font": {"size": 11}, "maxheight": 0.4,
           "bgcolor": "rgba(0,0,0,0)"}
+LONGEST_TICK = 24
 ROW, STRIP_GAP = 26, 24
 """Pixels of one row of a strip, and between a plot and its strip."""
 
@@ -57,6 +58,12 @@ class Chart:
 def text(value: object) -> str:
     """Text of the study, made harmless for plotly's own reading of HTML."""
     return html.escape(str(value), quote=False)
+
+
+def tick(value: object) -> str:
+    """A name beside an axis: its middle is left out where it would take the room of the plot."""
+    said = str(value)
+    return text(said if len(said) <= LONGEST_TICK else f"{said[:LONGEST_TICK // 2]}…{said[1 - LONGEST_TICK // 2:]}")
 
 
 def axis(title: str = "", **more: Any) -> dict[str, Any]:
@@ -136,7 +143,7 @@ def strip(names: Sequence[str], main: int, yaxis: dict[str, Any]) -> tuple[int, 
     below = ROW * len(names) + 8
     whole = main + below + STRIP_GAP
     rows = axis(domain=[0, below / whole], range=[len(names) - 0.4, -0.6], tickvals=list(range(len(names))), ticks="",
-                ticktext=[text(name) for name in names], showgrid=False)
+                ticktext=[tick(name) for name in names], showgrid=False)
     return whole + 112, {"yaxis": {**yaxis, "domain": [(below + STRIP_GAP) / whole, 1]}, "yaxis2": rows}
 
 

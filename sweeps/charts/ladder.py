@@ -21,6 +21,7 @@ from sweeps.charts.canvas import (
     star,
     strip,
     text,
+    tick,
 )
 from sweeps.tables import Quantity
 from sweeps.theme import COLOURS, MUTED, Mark, Unit, alpha_interval, alpha_text, count_text, estimate, known, mark
@@ -118,7 +119,7 @@ def _hull_shapes(spot: SweetSpot, look: Mark) -> list[dict[str, object]]:
 def _size_axis(capacities: Sequence[CapacityResult]) -> tuple[list[float], dict[str, object]]:
     """x of each capacity: its parameters (log scale) where all are known and differ, else its place on the ladder."""
     sizes = [found.num_parameters for found in capacities]
-    texts = [f"{text(found.capacity)}<br>{count_text(found.num_parameters)}" for found in capacities]
+    texts = [f"{tick(found.capacity)}<br>{count_text(found.num_parameters)}" for found in capacities]
     counts = [float(size) for size in sizes if size]
     if len(set(counts)) == len(capacities):
         return counts, axis("capacity and its parameters (log scale)", type="log", tickvals=counts, ticktext=texts)

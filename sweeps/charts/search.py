@@ -9,7 +9,7 @@ from typing import Any
 
 from sweeps import tables
 from sweeps.analysis.results import SearchTrial, StudyResults
-from sweeps.charts.canvas import LEGEND, Chart, axis, bounds, strip, text
+from sweeps.charts.canvas import LEGEND, Chart, axis, bounds, strip, text, tick
 from sweeps.charts.parallel import BANDS, ParallelAxis, axes_of, band_of, values_of
 from sweeps.records import FAILED, FINISHED, PRUNED
 from sweeps.theme import COLOURS, MUTED, PERCENT, Unit, estimate, known, mark, number, plural, value_text
@@ -63,9 +63,9 @@ def _threads(rows: Sequence[dict[str, Any]], axes: Sequence[ParallelAxis]) -> tu
 def _parallel_layout(axes: Sequence[ParallelAxis]) -> dict[str, Any]:
     lines = [{"type": "line", "x0": index, "x1": index, "y0": 0, "y1": 1, "line": {"color": MUTED, "width": 1},
               "layer": "below"} for index in range(len(axes))]
-    marks = [{"x": index, "y": place, "text": text(said), "showarrow": False, "xanchor": "left", "xshift": 4,
+    marks = [{"x": index, "y": place, "text": tick(said), "showarrow": False, "xanchor": "left", "xshift": 4,
               "font": {"size": 10}} for index, axis_ in enumerate(axes) for place, said in axis_.ticks()]
-    headings = [text(axis_.name).replace("_", " ").replace(" ", "<br>") for axis_ in axes]
+    headings = [tick(axis_.name).replace("_", " ").replace(" ", "<br>") for axis_ in axes]
     return {"shapes": lines, "legend": {**LEGEND, "traceorder": "reversed"}, "annotations": marks,
             "xaxis": axis(tickvals=list(range(len(axes))), ticktext=headings, tickangle=0, showgrid=False, ticks="",
                           showline=False, range=[-0.1, len(axes) - 0.55]),
@@ -117,7 +117,7 @@ def importance(results: StudyResults) -> list[Chart]:
         return []
     looks = {name: index for index, name in enumerate(names(results))}
     count = sum(known(trial.value) for trial in results.search)
-    rows = axis(tickvals=list(range(len(knobs))), ticktext=list(map(text, knobs)), ticks="",
+    rows = axis(tickvals=list(range(len(knobs))), ticktext=list(map(tick, knobs)), ticks="",
                 range=[len(knobs) - 0.4, -0.6])
     chart = Chart("Which axis matters", f"Bars: {tables.level_text(results)} intervals. n = "
                   f"{plural(count, 'finished trial')} of the search.",

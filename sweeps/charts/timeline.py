@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from sweeps.analysis.results import Bar, StudyResults
-from sweeps.charts.canvas import Chart, axis, text
+from sweeps.charts.canvas import Chart, axis, text, tick
 from sweeps.records import FAILED, FINISHED, PRUNED
 from sweeps.theme import COLOURS, MUTED, known, plural
 
@@ -28,7 +28,7 @@ def timeline(results: StudyResults) -> list[Chart]:
     began = datetime.fromtimestamp(begin, UTC).strftime("%Y-%m-%d %H:%M UTC")
     caption = (f"One bar an attempt, from {began}; lost: interrupted, or gone with its worker. n = "
                f"{plural(len(bars), 'attempt')} on {plural(len(workers), 'worker')}, busy {_busy(bars)} of the time.")
-    rows = axis(tickvals=list(range(len(workers))), ticktext=list(map(text, workers)), ticks="", showgrid=False,
+    rows = axis(tickvals=list(range(len(workers))), ticktext=list(map(tick, workers)), ticks="", showgrid=False,
                 range=[len(workers) - 0.4, -0.6])
     chart = Chart("Timeline of the trials", caption,
                   {"xaxis": axis(f"time since the first trial ({unit})", rangemode="tozero"), "yaxis": rows,

@@ -152,7 +152,10 @@ def poor() -> dict[str, StudyResults]:
                        conjecture=replace(undecided, interaction=Estimate(NAN, NAN, NAN))),
         "one capacity": replace(rich, capacities=(first,), conjecture=undecided,
                                 search=tuple(each for each in rich.search if each.capacity == first.capacity)),
-        "one alpha": replace(rich, capacities=tuple(replace(each, points=each.points[:1]) for each in rich.capacities)),
+        "one alpha": replace(rich, conjecture=undecided, capacities=tuple(replace(
+            each, points=each.points[:1], clean_error_slope=None, sweet_error=replace(
+                each.sweet_error, alpha=0.0, alphas_in_set=(0.0,), low=0.0, high=0.0, verdict="not enough data",
+                gain_over_erm=None, p_beats_erm=None)) for each in rich.capacities)),
         "one trial": replace(rich, search=rich.search[:1], timeline=rich.timeline[:1]),
         "erm best": replace(rich, capacities=(replace(first, sweet_error=replace(
             first.sweet_error, alpha=0.0, alphas_in_set=(0.0, 0.1), low=0.0, high=0.17, verdict="edge",
