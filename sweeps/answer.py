@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sweeps.home import Home
 from sweeps.ledger import Ledger
 from sweeps.records import FAILED, FINAL_STATES, MEASURE, SEARCH, Holder, StudyRecord, TrialRecord
-from sweeps.storage import labels_path, read_array
+from sweeps.storage import labels_path, read_array, write_whole
 from sweeps.study import Study
 from trainable.config import nearest
 from trainable.errors import StudyError
@@ -22,13 +22,23 @@ if TYPE_CHECKING:
 
 def answer(home: Home, name: str) -> tuple["StudyResults", Path]:
     """The results of the study in the ledger, and the page written from them. StudyError when the ledger has no such study."""
-    from sweeps.report import write_report
     ledger = open_existing(home)
     try:
         results = results_of(ledger, known_study(ledger, name), home.storage)
     finally:
         ledger.close()
-    return results, write_report(results, home.report(name))
+    return results, write_answer(results, home)
+
+
+def write_answer(results: "StudyResults", home: Home) -> Path:
+    """The page of a study, whose path is returned, and beside it the headline as `picture.svg` and `table.md`."""
+    from sweeps.charts.picture import write_picture
+    from sweeps.report import write_report
+    from sweeps.tables import markdown_table
+    page = write_report(results, home.report(results.study))
+    write_picture(results, page.with_name("picture.svg"))
+    write_whole(str(page.with_name("table.md")), f"{markdown_table(results)}\n".encode())
+    return page
 
 
 def results_of(ledger: Ledger, record: StudyRecord, storage: str) -> "StudyResults":

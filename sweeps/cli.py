@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from sweeps.home import Home
-from sweeps.study import Study, load_study, studies_shipped
+from sweeps.study import load_study, studies_shipped
 from trainable.errors import ConfigError, DataError, MixupSweepError, ModelError, StudyChanged, StudyError
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ DONE, USAGE, FAILURES, INFRASTRUCTURE, INTERRUPTED, INTERRUPTED_TWICE = 0, 2, 3,
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
                   help="Hyper-parameter sweeps for mixup training: alpha's sweet spot, with an interval, per capacity.")
-out = Console(highlight=False)
+PIPE_WIDTH = 140
+out = Console(highlight=False, width=None if sys.stdout.isatty() or os.environ.get("COLUMNS") else PIPE_WIDTH)
 
 StudyName = Annotated[str, typer.Argument(help="a ready study by name, or the path of a study file")]
 Sets = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change one key; may be repeated")]
@@ -195,10 +197,27 @@ def _show_results(results: "StudyResults") -> None:
 
 
 def _table(title: str, rows: list[dict[str, Any]], numeric: Collection[str] = ()) -> None:
-    table = Table(title=title, title_justify="left")
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    for column in columns:
-        table.add_column(column, overflow="fold", justify="right" if column in numeric else "left")
-    for row in rows:
-        table.add_row(*(str(row.get(column, "")) for column in columns))
-    out.print(table)
+    """The rows as a table; columns that do not fit beside the others follow in a second one under the first column's names."""
+    for columns in _fitting(rows, out.width):
+        table = Table(title=title, title_justify="left")
+        for column in columns:
+            table.add_column(Text(column), overflow="fold", justify="right" if column in numeric else "left")
+        for row in rows:
+            table.add_row(*(Text(str(row.get(column, ""))) for column in columns))
+        out.print(table)
+        title = ""
+
+
+def _fitting(rows: list[dict[str, Any]], width: int) -> list[list[str]]:
+    """The columns in as many groups as the width asks for. A table whose texts are sentences stays one: they are folded."""
+    names = list(dict.fromkeys(key for row in rows for key in row))
+    widths = {name: 3 + max(len(name), *(len(str(row.get(name, ""))) for row in rows)) for name in names}
+    if not names or max(widths.values()) > width // 2:
+        return [names]
+    groups, taken = [[names[0]]], 1 + widths[names[0]]
+    for name in names[1:]:
+        if taken + widths[name] > width:
+            groups, taken = [*groups, [names[0]]], 1 + widths[names[0]]
+        groups[-1].append(name)
+        taken += widths[name]
+    return groups

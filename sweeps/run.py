@@ -13,13 +13,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sweeps.answer import results_of
+from sweeps.answer import results_of, write_answer
 from sweeps.home import Home
 from sweeps.ledger import Ledger
 from sweeps.pace import Pace, Workload
 from sweeps.progress import Progress
 from sweeps.records import FAILED, FINISHED, INTERRUPTED, MEASURE, SEARCH, StudyRecord
-from sweeps.report import write_report
 from sweeps.storage import labels_path, write_array
 from sweeps.study import Study
 from trainable.errors import LedgerError, StudyChanged
@@ -77,7 +76,7 @@ def run_study(study: Study, home: Home, options: RunOptions, follow: Follow) -> 
             interrupted, num_new = _run_trials(sweep, source, home, options, follow, tracker)
             ledger.set_study(record.id, complete=sweep.complete)
             results = results_of(ledger, record, home.storage)
-        report = write_report(results, home.report(study.name))
+        report = write_answer(results, home)
         tracked = tracker.finish(results, report, state=INTERRUPTED if interrupted else FINISHED)
         return Outcome(interrupted=interrupted, num_new=num_new, results=results, report=report, tracked=tracked,
                        num_failed=results.counts.get(FAILED, 0), num_trials=sum(results.counts.values()))
@@ -113,7 +112,7 @@ def begun(study: Study, ledger: Ledger, record: StudyRecord, source: "Source", h
     return Sweep(study, ledger, record, Brain(study), source.digest)
 
 
-def _run_trials(sweep: "Sweep", source: "Source", home: Home, options: RunOptions, follow: Follow, 
+def _run_trials(sweep: "Sweep", source: "Source", home: Home, options: RunOptions, follow: Follow,
                 tracker: "Tracker") -> tuple[bool, int]:
     """Run to the end or to an interruption: whether it was one, and how many trials ended meanwhile."""
     from sweeps.attempt import Place
@@ -134,7 +133,7 @@ def _run_trials(sweep: "Sweep", source: "Source", home: Home, options: RunOption
 
 def workloads(study: Study) -> tuple[Workload, ...]:
     """What the study asks for at each capacity."""
-    axis = study.space["epochs"] if "epochs" in study.space else None
+    axis = study.space["epochs"] if "epochs" in study.space.names else None
     most = int(getattr(axis, "high", study.base.epochs))
     num_measure = len(study.measure.alphas) * study.measure.splits * study.measure.seeds
     return tuple(Workload(capacity=capacity.label, num_search=study.search.max_trials, num_measure=num_measure, max_epochs=most)

@@ -48,6 +48,7 @@ class Learner:
         self.split: Split = make_split(source, config)
         self.model = place.place_model(build(config, source.shape, source.num_classes))
         self.optimizer = optim.make_optimizer(self.model, config)
+        self._parameters = list(self.model.parameters())
         self.images = place.place_images(source.images)
         self.normalise = augment.Normalise(source, place.torch_device)
         self._crops = augment.resolve_augment(config, source) == "crop_flip"
@@ -66,11 +67,12 @@ class Learner:
         self._dropout.manual_seed(self.seed("dropout", epoch))
         self.model.train()
         num_steps = len(draws.bounds)
-        loss_sum = torch.zeros((), dtype=torch.float64, device=self.place.torch_device)
+        losses = []  # stay on the device: reading one would make the device wait for the host at every step
         for step, batch in enumerate(self._minibatches(draws, labels_N, partner_labels_N, epoch)):
             lr = optim.lr_at((epoch - 1) * num_steps + step, self.config.epochs * num_steps, self.config)
-            loss_sum.add_(self._step(batch, lr), alpha=len(batch.labels_B))
-        return loss_sum, float(floor_N.mean())
+            losses.append(self._step(batch, lr))
+        sizes_S = self.place.upload(np.array([stop - start for start, stop in draws.bounds], dtype=np.float64))
+        return torch.stack(losses).double() @ sizes_S, float(floor_N.mean())
 
     def _step(self, batch: Minibatch, lr: float) -> Tensor:
         images_BCHW = self.images.gather(batch.index_B)
@@ -82,7 +84,8 @@ class Learner:
         with self.place.autocast(self.config.precision):
             logits_BK = self.model(images_BCHW)
         loss = self._loss(logits_BK, batch)
-        self.optimizer.zero_grad(set_to_none=True)
+        for parameter in self._parameters:
+            parameter.grad = None
         loss.backward()
         optim.set_lr(self.optimizer, lr)
         self.optimizer.step()

@@ -16,7 +16,7 @@ TORCH_FREE = {  # what search_spaces may use of trainable, and what `plan` start
 OWNERS = {  # outside library -> the only modules that may import it
     "ray": {"sweeps.executor", "sweeps.worker", "sweeps.cluster"},
     "optuna": {"sweeps.brain", "sweeps.optuna_study"},
-    "mlflow": {"sweeps.tracking", "sweeps.mlflow_runs"},
+    "mlflow": {"sweeps.mlflow_runs", "sweeps.mlflow_store"},
     "sqlalchemy": {"sweeps.ledger", *(f"sweeps.ledger_{part}" for part in ("lock", "postgres", "reads", "schema", "sqlite", "store", "writes"))},
     "yaml": {"sweeps.study", "sweeps.yaml_source"},
     "plotly": {"sweeps.figures", "sweeps.report"},

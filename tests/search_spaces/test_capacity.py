@@ -52,3 +52,4 @@ def test_everything_wrong_on_a_ladder_is_said_at_once() -> None:
 
 def test_equal_widths_have_one_label() -> None:
     assert Capacity.of({"width": 1}) == Capacity.of({"width": 1.0})
+    assert isinstance(Capacity.of({"width": 1}).fields["width"], float)

@@ -43,6 +43,10 @@ def test_narrowing_keeps_what_it_does_not_say() -> None:
     assert DEFAULT_SPACE["alpha"].high == 32
 
 
+def test_narrowing_an_axis_keeps_its_condition() -> None:
+    assert CONDITIONAL.narrow({"momentum": {"high": 0.95}})["momentum"].when == CONDITIONAL["momentum"].when
+
+
 def test_a_fixed_axis_is_not_searched() -> None:
     fixed = DEFAULT_SPACE.fix(dropout=0, epochs=30)
     assert fixed.fixed == {"dropout": 0.0, "epochs": 30}

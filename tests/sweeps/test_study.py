@@ -122,6 +122,10 @@ def test_a_setting_becomes_a_configuration_at_a_capacity_on_a_replicate() -> Non
         study.capacity("width=7")
 
 
+def test_a_batch_may_be_the_whole_training_split(load) -> None:
+    assert load("train: {batch_size: 1038}\n").base.batch_size == 1038
+
+
 def test_the_study_s_seed_is_every_trial_s(load) -> None:
     assert load("seed: 7\n").config({}, "width=1").seed == 7
 

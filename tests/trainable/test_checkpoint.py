@@ -12,12 +12,14 @@ from trainable.checkpoint import MAGIC, CheckpointSlot, dumps, loads
 from trainable.errors import CheckpointError
 
 KEY = "0123456789abcdef"
-PROOF = Path(__file__).with_name("code_ran")
 
 
 class Malicious:
+    def __init__(self, proof):
+        self.proof = proof
+
     def __reduce__(self):
-        return (os.mkdir, (str(PROOF),))
+        return (os.mkdir, (str(self.proof),))
 
 
 class Clock:
@@ -78,11 +80,14 @@ def test_another_trials_checkpoint_is_refused_by_name():
         loads(dumps(state(), "other"), KEY)
 
 
-def test_code_in_a_checkpoint_is_refused_and_does_not_run():
-    data = dumps({"epoch": Malicious()}, KEY)  # with a digest that is right: only the loader can refuse it
+def test_code_in_a_checkpoint_is_refused_and_does_not_run(tmp_path):
+    proof = tmp_path / "code_ran"
+    data = dumps({"epoch": Malicious(proof)}, KEY)  # with a digest that is right: only the loader can refuse it
     with pytest.raises(CheckpointError, match="refused: holds more than tensors and plain values"):
         loads(data, KEY)
-    assert not PROOF.exists()
+    assert not proof.exists()
+    pickle.loads(pickle.dumps(Malicious(proof)))
+    assert proof.exists(), "else this test could not fail"
 
 
 @pytest.mark.parametrize("url", ["{}/a/b", "file://{}/a/b", "memory://{}/a/b"])

@@ -48,14 +48,13 @@ def test_files_of_every_pickle_protocol_are_read(tmp_path, name, protocol):
 
 
 def python2_pickle(array, labels):
-    """The bytes that Python 2 wrote: a str of bytes where Python 3 has bytes, as in the published files."""
-    raw = b"".join(b"U" + bytes((len(part),)) + part + b"0" for part in ())  # no memo: opcodes by hand below
+    """The bytes that Python 2 wrote, opcode by opcode: str where Python 3 has bytes, as in the published files."""
     data = array.tobytes()
     return (b"\x80\x02}(U\x04data" + b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
             + b"(K\x01K" + bytes((array.shape[0],)) + b"M" + array.shape[1].to_bytes(2, "little") + b"\x86"
             + b"cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
             + b"\x89T" + len(data).to_bytes(4, "little") + data + b"tb"
-            + b"U\x06labels](" + b"".join(b"K" + bytes((label,)) for label in labels) + b"eu." + raw)
+            + b"U\x06labels](" + b"".join(b"K" + bytes((label,)) for label in labels) + b"eu.")
 
 
 def test_files_as_python_2_wrote_them_are_read(tmp_path):

@@ -81,7 +81,7 @@ def test_a_truncated_or_flipped_gzip_file_is_named(tmp_path):
 
 
 def test_an_empty_root_is_named_with_the_ways_out(tmp_path):
-    with pytest.raises(DataError, match="no Fashion-MNIST here.*dataset-fashion-mnist") as caught:
+    with pytest.raises(DataError, match=r"no Fashion-MNIST here.*dataset-fashion-mnist") as caught:
         load("fashion_mnist", root=str(tmp_path / "absent"))
     assert str(tmp_path / "absent") in str(caught.value)
 

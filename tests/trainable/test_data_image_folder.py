@@ -9,10 +9,10 @@ from trainable.data.image_folder import decode, read
 from trainable.errors import DataError
 
 
-def save(path, colour=None, *, size=(10, 10), mode="RGB"):
+def save(path, colour=None, *, mode="RGB"):
     path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(abs(hash(path.name)) % 1000).integers(256, size=(size[1], size[0], 3), dtype=np.uint8)
-    picture = Image.fromarray(pixels) if colour is None else Image.new("RGB", size, colour)
+    pixels = np.random.default_rng(list(path.name.encode())).integers(256, size=(10, 10, 3), dtype=np.uint8)
+    picture = Image.fromarray(pixels) if colour is None else Image.new("RGB", (10, 10), colour)
     picture.convert(mode).save(path)
 
 

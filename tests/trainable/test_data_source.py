@@ -72,10 +72,16 @@ def test_a_source_survives_pickling():
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 @pytest.mark.parametrize("num_examples", [1, 1023, 1024, 1025])  # around the chunk of the streaming passes
 def test_statistics_are_those_of_the_scaled_images(dtype, num_examples):
-    images = np.random.default_rng(1).integers(256, size=(num_examples, 3, 2, 2)).astype(dtype)
-    mean, std = channel_statistics(images, 16.0)
-    assert mean == pytest.approx((images / 16.0).mean(axis=(0, 2, 3)), rel=1e-12)
-    assert std == pytest.approx((images / 16.0).std(axis=(0, 2, 3)), rel=1e-6)
+    images = np.random.default_rng(1).integers(256, size=(num_examples, 3, 2, 2))
+    mean, std = channel_statistics(images.astype(dtype), 16.0)
+    assert mean == pytest.approx((images / 16.0).mean(axis=(0, 2, 3)).tolist(), rel=1e-12)
+    assert std == pytest.approx((images / 16.0).std(axis=(0, 2, 3)).tolist(), rel=1e-12)
+
+
+def test_the_spread_is_not_lost_beside_a_large_mean():
+    images = (1e4 + np.arange(4096) % 2).astype(np.float32).reshape(-1, 1, 2, 2)
+    mean, std = channel_statistics(images, 1.0)
+    assert (mean, std) == (pytest.approx((10_000.5,)), pytest.approx((0.5,), rel=1e-9))
 
 
 def test_statistics_of_the_pool_alone_are_kept():

@@ -188,9 +188,10 @@ def test_a_killed_trial_continues_from_the_save_that_was_due(tmp_path, whole):
 
 
 def test_a_pruned_trial_leaves_nothing(tmp_path):
-    slot = CheckpointSlot(str(tmp_path / "a"), "key", every_seconds=0.0)
+    slot = CheckpointSlot(str(tmp_path / "a"), "key")
     trial = run_trial(CONFIG, SOURCE, slot=slot)
     next(trial)
+    slot.save({})
     slot.discard()
     trial.close()
     assert not (tmp_path / "a").exists()

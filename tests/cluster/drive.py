@@ -1,0 +1,69 @@
+"""A driver as a process of its own, for tests that kill it: python drive.py FOLDER [SECONDS_PER_EPOCH].
+
+Runs the small study of the tests on a local Ray, with trials that take their time. Prints `dispatched KEY` and the end.
+"""
+
+import os
+import runpy
+import sys
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+from sweeps.attempt import Place
+from sweeps.brain import Brain
+from sweeps.executor import execute
+from sweeps.ledger import Ledger
+from sweeps.sweep import Sweep
+
+SMALL = runpy.run_path(str(Path(__file__).parents[1] / "sweeps" / "small_study.py"))
+DIGEST = "0" * 16
+
+
+def make_slow(runner: Any, seconds: float) -> Any:
+    """`runner` with a pause in each epoch. The epoch from which a checkpoint continues is in `resumed`."""
+    def slow(config: Any, source: Any, device: str, *, slot: Any) -> Generator[Any, None, Any]:
+        done = (slot.load() or {"epoch": 0})["epoch"]
+        rows = runner(config, source, device, slot=slot)
+        while True:
+            try:
+                row = next(rows)
+            except StopIteration as stop:
+                return stop.value
+            if row.epoch > done:
+                time.sleep(seconds)
+                if slot.due():
+                    slot.save({"epoch": row.epoch})
+            row.metrics["resumed"] = float(done)
+            try:
+                yield row
+            except GeneratorExit:
+                rows.close()
+                raise
+    return slow
+
+
+def study() -> Any:
+    return SMALL["make_study"](max_trials=4, rule="asha", max_concurrent=2, retries=3)
+
+
+def open_sweep(folder: Path) -> Sweep:
+    ledger = Ledger.open(folder / "ledger.db")
+    asked = study()
+    record = ledger.register_study(asked.name, asked.identity(), asked.to_dict(), time.time())
+    ledger.acquire(record.id, os.uname().nodename, os.getpid(), time.time())
+    return Sweep(asked, ledger, record, Brain(asked), DIGEST)
+
+
+def main() -> None:
+    folder, seconds = Path(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else 0.05
+    sweep = open_sweep(folder)
+    sweep.observers.append(lambda trial: print(trial.state, trial.key, trial.last_epoch, flush=True))
+    place = Place(storage=str(folder), study=sweep.study.name, slice_seconds=0.1, checkpoint_seconds=0.1)
+    print("end", execute(sweep, SMALL["make_data"](), place, runner=make_slow(SMALL["runner"], seconds)), flush=True)
+    sweep.ledger.close()
+
+
+if __name__ == "__main__":
+    main()
