@@ -68,7 +68,8 @@ class Real(_Range):
         return self.to_internal(self.low), self.to_internal(self.high)
 
     def to_internal(self, value: float) -> float:
-        return encode("epsilon", value) if self.scale == "epsilon" else float(value)
+        """The sampler's coordinate of a value."""
+        return self._coordinate(value) if self.scale == "epsilon" else float(value)
 
     def from_internal(self, coordinate: float) -> float:
         """The value at a sampler's coordinate; the scale's round-off never leaves the axis."""
@@ -78,10 +79,17 @@ class Real(_Range):
         """The value of this axis that is closest to `value`."""
         return float(min(max(value, self.low), self.high))
 
+    def _coordinate(self, value: float) -> float:
+        """The scale's coordinate; of a value inside never outside, although epsilon is not monotone to the last bit."""
+        coordinate = encode(self.scale, value)
+        if not self.contains(value):
+            return coordinate
+        return min(max(coordinate, encode(self.scale, self.low)), encode(self.scale, self.high))
+
     def to_unit(self, value: float) -> float:
         """Place in [0, 1], even on the axis's own scale."""
         low, high = encode(self.scale, self.low), encode(self.scale, self.high)
-        return (encode(self.scale, value) - low) / (high - low)
+        return (self._coordinate(value) - low) / (high - low)
 
     def from_unit(self, unit: float) -> float:
         """The value at a place in [0, 1]; 0 and 1 give the ends exactly, whatever the scale's round-off."""

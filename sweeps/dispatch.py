@@ -103,6 +103,11 @@ class Dispatch:
         """Run this trial again before anything else."""
         self._resumable.append(spec_of(trial))
 
+    @property
+    def resumable(self) -> set[str]:
+        """The trials that wait to be run again."""
+        return {spec.key for spec in self._resumable}
+
     def next(self) -> TrialSpec | None:
         """The next trial, or None where nothing is ready at the moment."""
         if self._resumable:

@@ -6,24 +6,27 @@ the first one stops the sweep, and is raised after it.
 """
 
 import json
+import re
 import signal
 import tempfile
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+import fsspec
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
-from sweeps.attempt import Place, Runner
+from sweeps.attempt import MAX_TEXT, Place, Runner
 from sweeps.cluster import Room, connected, room
 from sweeps.records import Report
+from sweeps.storage import checkpoint_path
 from sweeps.sweep import Sweep
 from sweeps.worker import REPORT, RUN_TRIAL, Order, Worker
 from trainable.errors import InfrastructureError
@@ -54,6 +57,7 @@ def execute(sweep: Sweep, source: "Source", place: Place, *, address: str | None
             tuner = make_tuner(session, source, place, space, runner, scratch)
             tuner.fit()
     sweep.close()
+    tidy(place, sweep.unfinished)
     if session.error:
         raise session.error
     return COMPLETE if sweep.complete else STOPPED
@@ -121,7 +125,7 @@ class Session:
         self._num_lost += 1
         self.sweep.lost(key, text)
         if not self._num_reports and self._num_lost >= 2 * self.num_workers + 1:
-            self.fail(InfrastructureError(f"no worker could begin a trial; the last one said:\n{text}"))
+            self.fail(InfrastructureError(f"no worker could begin a trial: {text.splitlines()[-1]}"))
 
 
 class Asking(Searcher):
@@ -174,8 +178,7 @@ class Losing(FIFOScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:  # noqa: ARG002
         try:
-            path = Path(trial.error_file)
-            self._session.lost(trial.trial_id, path.read_text() if path.exists() else "its worker is gone")
+            self._session.lost(trial.trial_id, _last_words(Path(trial.error_file)))
         except Exception as error:
             self._session.fail(error)
 
@@ -192,6 +195,23 @@ def make_tuner(session: Session, source: "Source", place: Place, space: Room, ru
             name="sweep", storage_path=scratch, stop=Recording(session), verbose=0,
             failure_config=tune.FailureConfig(max_failures=0),
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False)))
+
+
+def _last_words(path: Path) -> str:
+    """What Ray says of a lost worker, as plain text; the last line is the error itself where there is one."""
+    if not path.exists():
+        return "its worker is gone"
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", path.read_text(errors="replace")).strip().splitlines()
+    return "\n".join(lines[1:] or lines)[-MAX_TEXT:]
+
+
+def tidy(place: Place, unfinished: set[str]) -> None:
+    """Remove checkpoints that nobody will go on from: of trials pruned, or finished by a worker that was then lost."""
+    filesystem, folder = fsspec.url_to_fs(f"{place.storage}/{checkpoint_path(place.study, '')}")
+    with suppress(OSError):  # they only take room
+        for path in filesystem.ls(folder, detail=False):
+            if path.rstrip("/").rpartition("/")[2] not in unfinished:
+                filesystem.rm(path, recursive=True)
 
 
 @contextmanager

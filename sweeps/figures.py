@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from sweeps import tables
 from sweeps.analysis.results import StudyResults
 from sweeps.charts import ladder, search, timeline
 from sweeps.charts.canvas import Chart
+from sweeps.quantities import GAP, TRAIN_ERROR
 
 CURVES, CAPACITY, SEARCH, RUN = "curves", "capacity", "search", "run"
 """The sections of the page in which figures stand."""
@@ -42,9 +42,9 @@ class Entry:
         return {f"{self.name}_{index}": chart for index, chart in enumerate(drawn, start=1)}
 
 
-_training_error = ladder.over_alpha(tables.TRAIN_ERROR, "Clean training error against alpha",
+_training_error = ladder.over_alpha(TRAIN_ERROR, "Clean training error against alpha",
                                     "On unmixed training data, with the labels that were trained on.")
-_gap = ladder.over_alpha(tables.GAP, "Generalisation gap against alpha", "Validation error minus clean training error.")
+_gap = ladder.over_alpha(GAP, "Generalisation gap against alpha", "Validation error minus clean training error.")
 
 CATALOGUE = (
     Entry("risk", CURVES, 0, "Risk against alpha", ladder.risk),

@@ -7,6 +7,7 @@ mlflow. Knows no trial and no ledger.
 import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from mlflow import MlflowClient
@@ -15,6 +16,7 @@ from mlflow.exceptions import MlflowException
 
 from sweeps.mlflow_content import CURSOR, Point
 from sweeps.mlflow_faults import INVALID, MISSING, Gone, Refused, error_code
+from trainable.errors import InfrastructureError
 
 STUDY_TAG = "sweep.study"
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI opens such an experiment on its runs
@@ -38,14 +40,19 @@ class MlflowStore:
     def open(self, name: str, artifacts: str | None) -> None:
         """Find the experiment, also renamed or deleted, or create it with its artifacts under `artifacts`."""
         self._name = name
-        self._experiment_id = self._find_experiment() or str(self.client.create_experiment(
-            name, artifacts, {**_EXPERIMENT_TAGS, STUDY_TAG: name}))
+        tags = {**_EXPERIMENT_TAGS, STUDY_TAG: name}
+        self._experiment_id = self._find_experiment() or _said(self.client.create_experiment(name, artifacts, tags))
 
     def search(self, where: str) -> Iterator[Run]:
-        """The experiment's runs for which this MLflow filter holds, deleted ones among them."""
+        """The experiment's runs for which this MLflow filter holds, deleted ones among them.
+
+        No runs is what an answer cut off in its head looks like too, so that is asked for twice.
+        """
         token = None
         while True:
-            page = self.client.search_runs([self._experiment_id], where, ViewType.ALL, _RUNS_PER_PAGE, page_token=token)
+            ask = partial(self.client.search_runs, [self._experiment_id], where, ViewType.ALL, _RUNS_PER_PAGE,
+                          page_token=token)
+            page = ask() or ask()
             yield from page
             token = page.token
             if not token:
@@ -54,7 +61,9 @@ class MlflowStore:
     def create_run(self, name: str, started_at_ms: int, tags: Mapping[str, str]) -> Run:
         """A new run. After any error it may be there all the same: search before the next try."""
         try:
-            return self.client.create_run(self._experiment_id, started_at_ms, dict(tags), name)
+            run = self.client.create_run(self._experiment_id, started_at_ms, dict(tags), name)
+            _said(run.info.run_id)
+            return run
         except MlflowException as error:
             if error_code(error) in (MISSING, INVALID) and self._experiment_deleted():
                 raise self._experiment_gone() from error
@@ -126,7 +135,9 @@ class MlflowStore:
         """Make a deleted run active again; False when it was active."""
         if self._experiment_deleted():
             raise self._experiment_gone()
-        if not is_deleted(self.client.get_run(run_id)):
+        run = self.client.get_run(run_id)
+        _said(run.info.run_id)
+        if not is_deleted(run):
             return False
         self._warn("runs of this sweep were deleted in MLflow while it went on: restored")
         self.client.restore_run(run_id)
@@ -144,7 +155,7 @@ class MlflowStore:
         if found.lifecycle_stage == LifecycleStage.DELETED:
             self._warn(f"experiment {found.name!r} was deleted in MLflow: restored")
             self.client.restore_experiment(found.experiment_id)
-        return str(found.experiment_id)
+        return _said(found.experiment_id)
 
     def _experiment_deleted(self) -> bool:
         try:
@@ -157,6 +168,13 @@ class MlflowStore:
 
     def _experiment_gone(self) -> Gone:
         return Gone(f"experiment {self._name!r} was deleted in MLflow while the sweep went on")
+
+
+def _said(identity: str | None) -> str:
+    """The id MLflow gave. Its client takes an answer that was cut off in its head for an empty success."""
+    if not identity:
+        raise InfrastructureError("MLflow's answer was cut off")
+    return str(identity)
 
 
 def is_deleted(run: Run) -> bool:

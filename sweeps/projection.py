@@ -79,23 +79,26 @@ class Projection:
         changed = self._ledger.changed_since(self._study().id, self._cursor or 0)
         return sum(1 for trial in changed if not _is_unseen(trial))
 
-    def step(self) -> bool:
-        """Send the oldest unsent changes; True when more remain. If it raises, the next step sends them again."""
+    def step(self, is_enough: Callable[[], bool] = lambda: False) -> bool:
+        """Send the oldest unsent changes until there `is_enough`; True when more may remain.
+
+        If it raises, the next step sends them again, except what this process knows to have arrived.
+        """
         study = self._study()
         changed = self._ledger.changed_since(study.id, self._cursor or 0, TRIALS_PER_STEP)
         if not changed:
             return False
-        seen = [trial for trial in changed if not _is_unseen(trial) or self._runs.has(trial.key)]
-        rows = self._ledger.rows_after({trial.id: self._epoch(trial) for trial in seen})
-        for trial in seen:
-            try:
-                self._send(study, trial, rows.get(trial.id, []))
-            except Refused as error:
-                self.num_refused += 1
-                self._warn(f"trial {trial.key} is not whole in MLflow: {error}")
-        self._runs.save_cursor(changed[-1].revision)
-        self._cursor = changed[-1].revision
-        return len(changed) == TRIALS_PER_STEP
+        shown = [trial for trial in changed if not _is_unseen(trial) or self._runs.has(trial.key)]
+        rows = self._ledger.rows_after({trial.id: self._epoch(trial) for trial in shown})
+        revision = changed[-1].revision
+        for trial in shown:
+            self._try_to_send(study, trial, rows.get(trial.id, []))
+            if is_enough():
+                revision = trial.revision
+                break
+        self._runs.save_cursor(revision)
+        self._cursor = revision
+        return revision < changed[-1].revision or len(changed) == TRIALS_PER_STEP
 
     def publish(self, summary: Summary, at: float) -> None:
         """Put the answer on the parent run and end it, at unix time `at`. Publishing the same again changes nothing."""
@@ -113,6 +116,13 @@ class Projection:
             self._runs.put_table(TABLE_FILE, summary.table)
         for path, folder in summary.files:
             self._runs.put_file(path, folder)
+
+    def _try_to_send(self, study: StudyRecord, trial: TrialRecord, rows: list[Row]) -> None:
+        try:
+            self._send(study, trial, rows)
+        except Refused as error:
+            self.num_refused += 1
+            self._warn(f"trial {trial.key} is not whole in MLflow: {error}")
 
     def _send(self, study: StudyRecord, trial: TrialRecord, rows: list[Row]) -> None:
         sent, final = self._sent.get(trial.id), trial.state in FINAL_STATES

@@ -9,9 +9,7 @@ import hashlib
 import html
 import itertools
 import json
-import os
 import re
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +21,8 @@ from sweeps.charts.canvas import Chart
 from sweeps.charts.legend import legend
 from sweeps.figures import CAPACITY, CATALOGUE, CURVES, PLOT_CONFIG, RUN, SEARCH, Entry, figure
 from sweeps.page import HOW_TO_READ, SCRIPT, STYLE
+from sweeps.quantities import risk
+from sweeps.storage import write_whole
 from sweeps.tables import NOT_ENOUGH, Table
 from sweeps.theme import alpha_interval, alpha_text, count_text, known, mark, plural
 
@@ -34,19 +34,9 @@ OUTSIDE_PLOT = 62
 
 
 def write_report(results: StudyResults, path: Path | str) -> Path:
-    """The page at `path`, whole or not at all: written beside it and moved into place. Makes the folder."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(page(results))
-        Path(name).chmod(0o644)
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    return target
+    """The page at `path`, whole or not at all. Makes the folder; raises OSError when it cannot be written."""
+    write_whole(str(path), page(results).encode())
+    return Path(path)
 
 
 def page(results: StudyResults) -> str:
@@ -94,7 +84,7 @@ def _lead(results: StudyResults) -> str:
     points = [point for found in results.capacities for point in found.points]
     count = len(results.capacities)
     alphas, measured = len({each.alpha for each in points}), sum(each.num_trials for each in points)
-    return (f"Where is alpha's sweet spot, and does capacity move it? By {tables.risk(results.objective).name}, over "
+    return (f"Where is alpha's sweet spot, and does capacity move it? By {risk(results.objective).name}, over "
             f"{count} {'capacity' if count == 1 else 'capacities'} and {plural(alphas, 'alpha')}: "
             f"{plural(measured, 'measured trial')} after a search of {plural(len(results.search), 'trial')}.")
 
@@ -183,8 +173,8 @@ def _entry(entry: Entry, results: StudyResults, numbers: Iterator[int]) -> str:
 
 
 def _chart(name: str, chart: Chart, number: int) -> str:
-    """A figure with its data beside it; `<` is written so that no text of a study can end the script element."""
-    data = str(figure(chart).to_json()).replace("<", "\\u003c")
+    """A figure with its data beside it, in which no text of a study can end the script element."""
+    data = str(figure(chart).to_json()).replace("<", "\\u003c")  # plotly does so too, but does not promise it
     return (f'<figure><h3>{_pretty(chart.title)}</h3>{legend(chart)}'
             f'<div class="plot" id="{name}" style="height:{chart.height - OUTSIDE_PLOT}px" role="img" '
             f'aria-label="{_escape(chart.title)}. {_escape(chart.caption)}"></div>'

@@ -65,6 +65,11 @@ class Sweep:
         """Every trial of the study has ended."""
         return not self.running and self._dispatch.exhausted
 
+    @property
+    def unfinished(self) -> set[str]:
+        """The trials that have begun, or were about to, and have not ended."""
+        return {*self.running, *self._dispatch.resumable}
+
     def next_trial(self) -> TrialSpec | None:
         """The next trial, entered in the ledger; None where nothing is ready now (see `done`)."""
         spec = None if self.stopping else self._dispatch.next()
@@ -98,6 +103,7 @@ class Sweep:
             self._ended(trial)
         elif self.stopping:
             trial = self._interrupt(trial, INTERRUPTED, "the sweep was stopped")
+            self._dispatch.resume(trial)
         self._changed(trial)
         return trial.key not in self.running
 
@@ -122,8 +128,10 @@ class Sweep:
 
     def close(self) -> None:
         """Whatever still counts as running is interrupted. To be called when no worker is left."""
-        for trial in list(self.running.values()):
-            self._changed(self._interrupt(trial, INTERRUPTED, "the sweep ended"))
+        for running in list(self.running.values()):
+            trial = self._interrupt(running, INTERRUPTED, "the sweep ended")
+            self._dispatch.resume(trial)
+            self._changed(trial)
 
     def _interrupt(self, trial: TrialRecord, state: str, text: str) -> TrialRecord:
         self.running.pop(trial.key, None)

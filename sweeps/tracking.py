@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,14 +37,15 @@ _TEXTS_KEPT, _LINES_KEPT = 20, 20
 
 
 def environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment in which MLflow is used: nothing sent elsewhere, no retries of its own, no words on the output.
+    """The environment for MLflow, sending or serving: nothing told elsewhere, no retries of its own, no job queue.
 
     MLflow repeats a failed POST by itself, and a create_run whose answer was lost would then make two runs. The waiting
-    and the repeating are ours.
+    and the repeating are ours. The job queue of a server is seven more processes that a sweep has no use for.
     """
     return {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", **environ, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true",
             "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-            "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false", "MLFLOW_LOGGING_LEVEL": "CRITICAL"}
+            "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false", "MLFLOW_LOGGING_LEVEL": "CRITICAL",
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
 class Tracker:
@@ -64,7 +66,7 @@ class Tracker:
         self._last_lines: deque[str] = deque(maxlen=_LINES_KEPT)
         self._warnings: deque[str] = deque(maxlen=_TEXTS_KEPT)
         self._watcher = threading.Thread(target=self._watch, name="tracking", daemon=True)
-        self._behind, self._ended = 0, False
+        self._behind, self._ended, self._heard_at = 0, False, 0.0
         self.last_error: str | None = None
 
     def __repr__(self) -> str:
@@ -87,8 +89,8 @@ class Tracker:
                state: str = FINISHED) -> bool:
         """Send the rest, put the answer on the parent run, end. True when MLflow has everything.
 
-        Waits at most `timeout` seconds, and not at all for what only a person can mend. `state` is the sweep's: with
-        INTERRUPTED the parent run stays open.
+        Waits while it gets on, at most `timeout` seconds for the next sign of that, and not for what only a person can
+        mend. `state` is the sweep's: with INTERRUPTED the parent run stays open.
         """
         if not self._watcher.is_alive():
             return False
@@ -96,7 +98,9 @@ class Tracker:
             files = _files(results, report, Path(folder)) if results else []
             summary = describe(results, files, state) if results else Summary(state=state)
             self._end_with(summary.to_dict())
-            self._answered.wait(timeout)
+            self._heard_at = time.monotonic()
+            while not self._answered.wait(0.05) and time.monotonic() < self._heard_at + timeout:
+                pass
             self.close()
         return self._ended
 
@@ -165,6 +169,7 @@ class Tracker:
         self._behind = words.get("behind", self._behind)
         if "error" in words:
             self.last_error = words["error"]
+            self._heard_at = self._heard_at if self.last_error else time.monotonic()
         if (text := words.get("warning")) and text not in self._warnings:
             self._warnings.append(text)
         if "ended" in words:
@@ -173,8 +178,11 @@ class Tracker:
 
 
 def sync(home: Home, study_name: str, results: "StudyResults", report: Path | None = None, *,
-         timeout: float = 3600.0) -> None:
-    """Bring MLflow up to date with the ledger and wait for it. InfrastructureError, with the cause, if it cannot be."""
+         timeout: float = 60.0) -> None:
+    """Bring MLflow up to date with the ledger and wait for it, at most `timeout` seconds for a sign that it gets on.
+
+    InfrastructureError, with the cause, when it cannot be.
+    """
     check(home.tracking_uri)
     tracker = Tracker(home.ledger, home.tracking_uri, study_name, home.artifacts)
     tracker.start()

@@ -24,6 +24,8 @@ from sweeps.projection import Projection, Runs
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS, LONGEST_WAIT_AT_THE_END_SECONDS = 0.5, 30.0, 2.0
 
 COUNT_SECONDS = 3.0
+STEP_SECONDS = 2.0
+"""Also with a slow server the parent hears this often that it gets on."""
 
 Say = Callable[[dict[str, Any]], None]
 
@@ -74,7 +76,8 @@ class Sender:
         if not self._is_open:
             self._projection.open(self._runs)
             self._is_open = True
-        more = self._projection.step()
+        until = time.monotonic() + STEP_SECONDS
+        more = self._projection.step(lambda: time.monotonic() > until)
         if not more and self.is_ending and self._summary:
             self._projection.publish(self._summary, time.time())
         return more

@@ -73,24 +73,26 @@ class Device:
         from them, and is thereby reproducible and unable to disturb anyone. On CUDA: TF32 for matrix products and
         convolutions (float32 sums of products rounded to 10 bits, several times faster), cuDNN's deterministic kernels.
         """
-        with torch.random.fork_rng(devices=[self.torch_device] if self.is_cuda else []), self._cuda_switches():
+        with contextlib.ExitStack() as undo:
+            undo.enter_context(torch.random.fork_rng(devices=[self.torch_device] if self.is_cuda else []))
             torch.default_generator.manual_seed(seed)
             if self.is_cuda:
-                torch.cuda.default_generators[self.torch_device.index or 0].manual_seed(seed)
+                undo.enter_context(torch.cuda.device(self.torch_device))
+                torch.cuda.manual_seed(seed)
+                undo.enter_context(cuda_switches())
             yield
 
-    @contextlib.contextmanager
-    def _cuda_switches(self) -> Iterator[None]:
-        if not self.is_cuda:
+
+@contextlib.contextmanager
+def cuda_switches() -> Iterator[None]:
+    """Process-wide switches of CUDA arithmetic as a trial wants them, and as they were afterwards. Works without a GPU."""
+    matmul_tf32 = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = True
+    try:
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=True):
             yield
-            return
-        matmul_tf32 = torch.backends.cuda.matmul.allow_tf32
-        torch.backends.cuda.matmul.allow_tf32 = True
-        try:
-            with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=True):
-                yield
-        finally:
-            torch.backends.cuda.matmul.allow_tf32 = matmul_tf32
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = matmul_tf32
 
 
 class Images:

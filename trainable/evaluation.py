@@ -16,9 +16,9 @@ from trainable.learner import Learner
 from trainable.metrics import fetch, predict, score
 from trainable.seeding import numpy_stream
 
-LARGEST_BATCH = 512
+SMALL_IMAGES_BATCH = 512
 BATCH_NUMBERS = 2**22
-"""Numbers of input a batch holds at most (27 colour images of 224 x 224). Larger gains nothing and takes memory."""
+"""Numbers of input in a batch of small images, at most: 512 of 3 x 32 x 32 and somewhat more."""
 FLOAT16_LOW = float(np.finfo(np.float16).min)
 
 
@@ -53,9 +53,10 @@ def measure_test(learner: Learner) -> tuple[dict[str, float], np.ndarray]:
     images = learner.place.place_images(learner.source.test_images)
     labels_V = learner.source.test_labels
     index = images.index(np.arange(len(labels_V)))
+    size = batch_size(images, learner.config.batch_size)
     learner.model.eval()
     with learner.place.autocast(learner.config.precision):
-        batches = (learner.normalise(images.gather(index_B)) for index_B in index.split(batch_size(images)))
+        batches = (learner.normalise(images.gather(index_B)) for index_B in index.split(size))
         log_probabilities_VK = predict(learner.model, batches).cpu().numpy()
     of_truth_V = log_probabilities_VK[np.arange(len(labels_V)), labels_V]
     metrics = {"test/error": float(np.mean(log_probabilities_VK.argmax(axis=1) != labels_V)),
@@ -66,9 +67,12 @@ def measure_test(learner: Learner) -> tuple[dict[str, float], np.ndarray]:
     return metrics, np.maximum(log_probabilities_VK, FLOAT16_LOW).astype(np.float16)
 
 
-def batch_size(images: Images) -> int:
-    """Examples judged at once; a function of the image size alone, so that it cannot change a trial's numbers."""
-    return max(1, min(LARGEST_BATCH, BATCH_NUMBERS // images.numbers_per_image))
+def batch_size(images: Images, training_batch: int) -> int:
+    """Examples judged at once: as many as are trained on at once (what fits with gradients fits without), more if small.
+
+    A function of the config and the image size alone: what memory is free must not change the last bits of a result.
+    """
+    return max(training_batch, min(SMALL_IMAGES_BATCH, BATCH_NUMBERS // images.numbers_per_image))
 
 
 def _clean_part(learner: Learner, *, whole: bool) -> np.ndarray:
@@ -81,7 +85,7 @@ def _clean_part(learner: Learner, *, whole: bool) -> np.ndarray:
 
 
 def _labelled(learner: Learner, index_V: np.ndarray, labels_V: np.ndarray) -> Iterator[tuple[Tensor, Tensor]]:
-    size = batch_size(learner.images)
+    size = batch_size(learner.images, learner.config.batch_size)
     index, labels = learner.images.index(index_V).split(size), learner.place.upload(labels_V).split(size)
     for index_B, labels_B in zip(index, labels, strict=True):
         yield learner.normalise(learner.images.gather(index_B)), labels_B

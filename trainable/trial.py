@@ -108,7 +108,8 @@ def _run_epoch(learner: Learner, epoch: int) -> EpochRow:
 
 
 def _finish(learner: Learner, rows: list[EpochRow]) -> Outcome:
-    """The test set is read here and nowhere else. `best/` is the first epoch of lowest validation error."""
+    """The test set is read here and nowhere else. `best/` is the first epoch of lowest validation error; `cost/` counts
+    epochs and the final test, whoever ran them, but neither the set-up nor the time a row was held by the caller."""
     began = time.perf_counter()
     with learner.place.session(learner.seed("global", 0)):
         metrics, predictions = measure_test(learner)

@@ -11,8 +11,8 @@ from typing import Any
 
 from sweeps import tables
 from sweeps.analysis.results import AlphaPoint, CapacityResult, Estimate, StudyResults
-from sweeps.tables import Quantity
-from sweeps.theme import MUTED, Mark, alpha_text, count_text, estimate, has_interval, known, plural
+from sweeps.quantities import Quantity
+from sweeps.theme import MUTED, PERCENT, Mark, alpha_text, count_text, estimate, has_interval, known, plural
 from trainable.moments import epsilon
 
 GRID = "rgba(127,127,127,0.22)"
@@ -70,6 +70,12 @@ def axis(title: str = "", **more: Any) -> dict[str, Any]:
     """One axis in the house style."""
     return {"title": {"text": title, "standoff": 8, "font": {"size": 12}}, "automargin": True, "zeroline": False,
             "gridcolor": GRID, "linecolor": MUTED, "ticks": "outside", "ticklen": 4, "tickcolor": MUTED, **more}
+
+
+def value_axis(quantity: Quantity, **more: Any) -> dict[str, Any]:
+    """The axis of a quantity. It never shows what cannot be: an interval may reach beyond 100 %, an error does not."""
+    bounded = {"minallowed": 0, "maxallowed": 100} if quantity.unit == PERCENT else {}
+    return axis(quantity.heading, **bounded, **more)
 
 
 def label(found: CapacityResult) -> str:

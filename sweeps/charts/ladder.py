@@ -5,7 +5,7 @@ Each function takes the results of a study and returns its charts, none when the
 
 from collections.abc import Callable, Sequence
 
-from sweeps import tables
+from sweeps import quantities, tables
 from sweeps.analysis.results import AlphaPoint, CapacityResult, StudyResults, SweetSpot
 from sweeps.charts.canvas import (
     Chart,
@@ -22,8 +22,9 @@ from sweeps.charts.canvas import (
     strip,
     text,
     tick,
+    value_axis,
 )
-from sweeps.tables import Quantity
+from sweeps.quantities import Quantity, decomposition
 from sweeps.theme import COLOURS, MUTED, Mark, Unit, alpha_interval, alpha_text, count_text, estimate, known, mark
 
 BIAS_LOOK, VARIANCE_LOOK = Mark(COLOURS[3], "square", "dash"), Mark(COLOURS[5], "triangle-up", "dot")
@@ -33,10 +34,10 @@ HULL_TEXT = "Bars: hull of the confidence set of the best rung; dots: the rungs 
 
 def risk(results: StudyResults) -> list[Chart]:
     """The objective over alpha, one curve per capacity; under it the hull of each confidence set."""
-    quantity = tables.risk(results.objective)
+    quantity = quantities.risk(results.objective)
     if not any(drawable(found.points, quantity) for found in results.capacities):
         return []
-    height, axes = strip([found.capacity for found in results.capacities], 300, axis(quantity.heading))
+    height, axes = strip([found.capacity for found in results.capacities], 300, value_axis(quantity))
     caption = (f"Star: alpha*, the best rung. {HULL_TEXT} The axis is even in ε = 1 − E max(λ, 1−λ), "
                f"λ ~ Beta(alpha, alpha). {banded(results)}")
     chart = Chart(f"{quantity.name.capitalize()} against alpha", caption,
@@ -63,7 +64,7 @@ def over_alpha(quantity: Quantity, title: str, meaning: str) -> Callable[[StudyR
         if not any(drawable(found.points, quantity) for found in results.capacities):
             return []
         chart = Chart(title, f"{meaning} {banded(results)}",
-                      {"xaxis": alpha_axis(results.capacities), "yaxis": axis(quantity.heading)})
+                      {"xaxis": alpha_axis(results.capacities), "yaxis": value_axis(quantity)})
         for index, found in enumerate(results.capacities):
             curve(chart, found.points, quantity, mark(index), label(found))
         return [chart]
@@ -72,7 +73,7 @@ def over_alpha(quantity: Quantity, title: str, meaning: str) -> Callable[[StudyR
 
 def bias_variance(results: StudyResults) -> list[Chart]:
     """One chart per capacity: bias, variance and their sum over alpha on one scale, with the hull shaded."""
-    bias, variance = tables.decomposition(results.objective)
+    bias, variance = decomposition(results.objective)
     values = [getattr(found, side) for each in results.capacities for quantity in (bias, variance)
               for _, found in drawable(each.points, quantity) for side in ("value", "low", "high")]
     sums = [value for each in results.capacities for value in _sums(each.points, bias, variance)[1]]
@@ -91,7 +92,7 @@ def _sums(points: Sequence[AlphaPoint], bias: Quantity, variance: Quantity) -> t
 
 def _decomposed(results: StudyResults, index: int, span: list[float]) -> Chart:
     found, look = results.capacities[index], mark(index)
-    bias, variance = tables.decomposition(results.objective)
+    bias, variance = decomposition(results.objective)
     spot, unit = found.sweet(results.objective), bias.unit.label
     chart = Chart(f"Bias and variance, {found.capacity}",
                   f"On test predictions, in {unit}. Shaded: hull of alpha*; dotted line: alpha*. "
@@ -155,8 +156,8 @@ def capacity_slope(results: StudyResults) -> list[Chart]:
     if not shown:
         return []
     places, xaxis = _size_axis([found for _, found, _ in shown])
-    chart = Chart("Sensitivity of clean training error to alpha", f"Verdict: {results.conjecture.verdict}. "
-                  f"{results.conjecture.text} {counted(results.capacities)}",
+    chart = Chart("Sensitivity of clean training error to alpha", f"Bars: {tables.level_text(results)} intervals. "
+                  f"That more capacity lowers it is {results.conjecture.verdict}. {counted(results.capacities)}",
                   {"xaxis": xaxis, "yaxis": axis(f"slope ({SLOPE.label})", rangemode="tozero")})
     for x, (index, found, slope) in zip(places, shown, strict=True):
         look, (below, above) = mark(index), bounds(slope, SLOPE.scale)

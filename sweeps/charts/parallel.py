@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any
 
 from sweeps.analysis.results import SearchTrial
-from sweeps.tables import Quantity
+from sweeps.quantities import Quantity
 from sweeps.theme import alpha_text, known
 from trainable.moments import epsilon
 

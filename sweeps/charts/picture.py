@@ -5,8 +5,6 @@ from the study is escaped.
 """
 
 import html
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +13,8 @@ from sweeps.analysis.results import CapacityResult, StudyResults
 from sweeps.charts.canvas import drawable, place
 from sweeps.charts.legend import SHAPES, STROKES
 from sweeps.charts.parallel import round_steps
+from sweeps.quantities import risk
+from sweeps.storage import write_whole
 from sweeps.theme import Mark, alpha_interval, alpha_text, count_text, has_interval, known, mark
 
 WIDTH, LEFT, RIGHT, TOP, PLOT, ROW = 900, 62, 640, 50, 270, 26
@@ -27,20 +27,14 @@ STYLE = """text{font:13px system-ui,-apple-system,'Segoe UI','DejaVu Sans',sans-
 
 
 def write_picture(results: StudyResults, path: Path | str) -> Path:
-    """The picture at `path`, whole or not at all. Makes the folder."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, suffix=".part")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(picture(results))
-    os.chmod(name, 0o644)
-    os.replace(name, target)
-    return target
+    """The picture at `path`, whole or not at all. Makes the folder; raises OSError when it cannot be written."""
+    write_whole(str(path), picture(results).encode())
+    return Path(path)
 
 
 def picture(results: StudyResults) -> str:
     """The picture as SVG text; without enough data it says so."""
-    quantity = tables.risk(results.objective)
+    quantity = risk(results.objective)
     shown = [found for found in results.capacities if drawable(found.points, quantity)]
     bottom = TOP + PLOT + 22 + ROW * len(shown)
     head = (f'<text x="14" y="28" class="title">{html.escape(results.study)}: {quantity.name} against alpha</text>')
@@ -55,7 +49,7 @@ class _Scale:
     """Where values lie on the picture: epsilon across, the risk (in its unit) up."""
 
     def __init__(self, results: StudyResults, shown: Sequence[CapacityResult]) -> None:
-        quantity = tables.risk(results.objective)
+        quantity = risk(results.objective)
         rows = [row for found in shown for row in drawable(found.points, quantity)]
         sides = [side for _, found in rows for side in (found.value, found.low, found.high) if side is not None and known(side)]
         values = [side * quantity.unit.scale for side in sides]
@@ -72,7 +66,7 @@ class _Scale:
 
 
 def _plot(results: StudyResults, shown: Sequence[CapacityResult], bottom: float) -> str:
-    scale, quantity = _Scale(results, shown), tables.risk(results.objective)
+    scale, quantity = _Scale(results, shown), risk(results.objective)
     parts = [f'<path class="grid" d="M{LEFT} {scale.y(tick):.1f}H{RIGHT}"/><text class="soft" text-anchor="end" '
              f'x="{LEFT - 8}" y="{scale.y(tick) + 4:.1f}">{tick:.4g}</text>' for tick in round_steps(scale.low, scale.high)]
     for alpha in scale.rungs:
@@ -92,7 +86,7 @@ def _plot(results: StudyResults, shown: Sequence[CapacityResult], bottom: float)
 
 
 def _band(found: CapacityResult, scale: _Scale, look: Mark, results: StudyResults) -> str:
-    quantity = tables.risk(results.objective)
+    quantity = risk(results.objective)
     rows = [(point, each) for point, each in drawable(found.points, quantity) if has_interval(each)]
     upper = [(scale.x(point.epsilon), scale.y((each.high or 0.0) * quantity.unit.scale)) for point, each in rows]
     lower = [(scale.x(point.epsilon), scale.y((each.low or 0.0) * quantity.unit.scale)) for point, each in rows]
@@ -100,7 +94,7 @@ def _band(found: CapacityResult, scale: _Scale, look: Mark, results: StudyResult
 
 
 def _line(found: CapacityResult, scale: _Scale, look: Mark, results: StudyResults) -> str:
-    quantity = tables.risk(results.objective)
+    quantity = risk(results.objective)
     spots = [(scale.x(point.epsilon), scale.y(each.value * quantity.unit.scale), point.alpha)
              for point, each in drawable(found.points, quantity)]
     best = found.sweet(results.objective).alpha

@@ -9,8 +9,9 @@ from typing import Any
 
 from sweeps import tables
 from sweeps.analysis.results import SearchTrial, StudyResults
-from sweeps.charts.canvas import LEGEND, Chart, axis, bounds, strip, text, tick
+from sweeps.charts.canvas import LEGEND, Chart, axis, bounds, strip, text, tick, value_axis
 from sweeps.charts.parallel import BANDS, ParallelAxis, axes_of, band_of, values_of
+from sweeps.quantities import risk
 from sweeps.records import FAILED, FINISHED, PRUNED
 from sweeps.theme import COLOURS, MUTED, PERCENT, Unit, estimate, known, mark, number, plural, value_text
 
@@ -26,7 +27,7 @@ def names(results: StudyResults) -> list[str]:
 
 def search_space(results: StudyResults) -> list[Chart]:
     """Parallel coordinates over the axes that varied, ending at the objective."""
-    objective, trials = tables.risk(results.objective), results.search
+    objective, trials = risk(results.objective), results.search
     axes, bands = axes_of(trials, objective), band_of(trials)
     if len(axes) < 2 or not any(known(trial.value) for trial in trials):
         return []
@@ -74,16 +75,16 @@ def _parallel_layout(axes: Sequence[ParallelAxis]) -> dict[str, Any]:
 
 def history(results: StudyResults) -> list[Chart]:
     """The objective of each search trial and the best so far; pruned and failed trials marked below."""
-    objective, shown = tables.risk(results.objective), names(results)
+    objective, shown = risk(results.objective), names(results)
     finished = [trial for trial in results.search if known(trial.value)]
     if not finished:
         return []
     counts = {state: sum(trial.state == state for trial in results.search) for state in (FINISHED, PRUNED, FAILED)}
-    height, axes = strip(shown, 250, axis(objective.heading))
+    height, axes = strip(shown, 250, value_axis(objective))
     chart = Chart("Search history", "Line: best so far. Marks below: | pruned, x failed. n = "
                   + ", ".join(f"{count} {state.lower()}" for state, count in counts.items()) + ".",
-                  {**axes, "xaxis": axis("trial of its capacity, in the order asked", anchor="y2", rangemode="tozero")},
-                  height)
+                  {**axes, "xaxis": axis("trial of its capacity, in the order asked", anchor="y2", rangemode="tozero",
+                                        **({"dtick": 1} if len(results.search) < 10 else {}))}, height)
     for index, name in enumerate(shown):
         mine = sorted((trial for trial in finished if trial.capacity == name), key=lambda trial: trial.number)
         values = [trial.value * objective.unit.scale for trial in mine if trial.value is not None]

@@ -9,7 +9,10 @@ import sys
 import time
 from collections.abc import Generator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+
+import numpy as np
 
 from sweeps.attempt import Place
 from sweeps.brain import Brain
@@ -21,26 +24,26 @@ SMALL = runpy.run_path(str(Path(__file__).parents[1] / "sweeps" / "small_study.p
 DIGEST = "0" * 16
 
 
-def make_slow(runner: Any, seconds: float) -> Any:
-    """`runner` with a pause in each epoch. The epoch from which a checkpoint continues is in `resumed`."""
-    def slow(config: Any, source: Any, device: str, *, slot: Any) -> Generator[Any, None, Any]:
-        done = (slot.load() or {"epoch": 0})["epoch"]
-        rows = runner(config, source, device, slot=slot)
-        while True:
-            try:
-                row = next(rows)
-            except StopIteration as stop:
-                return stop.value
-            if row.epoch > done:
+def make_slow(value_of: Any, seconds: float) -> Any:
+    """A stand-in for run_trial that takes its time. Metric `resumed` is the epoch from which the attempt went on that ran it."""
+    def slow(config: Any, source: Any, device: str, *, slot: Any) -> Generator[SimpleNamespace, None, SimpleNamespace]:
+        marks = (slot.load() or {"marks": []})["marks"]
+        start = len(marks)
+        for epoch in range(1, config.epochs + 1):
+            if epoch > start:
                 time.sleep(seconds)
+                marks.append(start)
                 if slot.due():
-                    slot.save({"epoch": row.epoch})
-            row.metrics["resumed"] = float(done)
+                    slot.save({"marks": marks})
             try:
-                yield row
+                yield SimpleNamespace(epoch=epoch, at=time.time(), seconds=0.01, eval_seconds=0.0, metrics={
+                    "val/error": value_of(config.to_dict()) * (1 + 1 / epoch), "resumed": float(marks[epoch - 1])})
             except GeneratorExit:
-                rows.close()
+                if not slot.discarded:
+                    slot.save({"marks": marks})
                 raise
+        return SimpleNamespace(metrics={"test/error": 0.5}, num_parameters=10,
+                               predictions=np.zeros((len(source.test_labels), source.num_classes), np.float16))
     return slow
 
 
@@ -61,7 +64,7 @@ def main() -> None:
     sweep = open_sweep(folder)
     sweep.observers.append(lambda trial: print(trial.state, trial.key, trial.last_epoch, flush=True))
     place = Place(storage=str(folder), study=sweep.study.name, slice_seconds=0.1, checkpoint_seconds=0.1)
-    print("end", execute(sweep, SMALL["make_data"](), place, runner=make_slow(SMALL["runner"], seconds)), flush=True)
+    print("end", execute(sweep, SMALL["make_data"](), place, runner=make_slow(SMALL["value_of"], seconds)), flush=True)
     sweep.ledger.close()
 
 

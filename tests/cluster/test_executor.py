@@ -75,10 +75,8 @@ def test_rows_are_bit_equal_to_a_for_loop_on_two_warm_nodes(tmp_path: Path, addr
         measured = {trials[number].key: [row.metrics for row in found] for number, found in rows.items()}
         digests = {trial.key: (trial.state, trial.predictions_digest) for trial in trials.values()}
         results.append((measured, digests, sweep))
-    assert set(results[0][1]) & set(results[1][1])
-    for key in set(results[0][0]) & set(results[1][0]):
-        assert results[0][0][key] == results[1][0][key]
-        assert results[0][1][key] == results[1][1][key] and results[0][1][key][0] == FINISHED
+    assert results[0][:2] == results[1][:2]
+    assert {state for state, _ in results[1][1].values()} == {FINISHED}
     attempts = results[1][2].ledger.attempts(results[1][2].record_of_study.id)
     assert len(attempts) == 18
     assert len({attempt.worker for attempt in attempts}) == 2
@@ -126,7 +124,7 @@ def test_a_killed_worker_costs_an_attempt_and_no_epoch_twice(tmp_path: Path, add
             os.kill(int(worker.split(":")[1]), signal.SIGKILL)
 
     sweep.observers.append(kill)
-    slow = make_slow(runner, 0.2)
+    slow = make_slow(SMALL["value_of"], 0.2)
     where = place(tmp_path, slice_seconds=0.1, checkpoint_seconds=0.0)
     assert execute(sweep, make_data(), where, address=address, runner=slow) == COMPLETE
     assert states(sweep) == {FINISHED: 6}
@@ -156,7 +154,7 @@ def test_a_stop_leaves_checkpoints_and_the_rest_goes_on_from_them(tmp_path: Path
     study = make_study(max_trials=2, capacities=(0.5,))
     sweep = make_sweep(tmp_path, study)
     sweep.observers.append(lambda trial: sweep.stop() if trial.last_epoch >= 2 else None)
-    slow, where = make_slow(runner, 0.1), place(tmp_path, slice_seconds=0.05, checkpoint_seconds=1000.0)
+    slow, where = make_slow(SMALL["value_of"], 0.1), place(tmp_path, slice_seconds=0.05, checkpoint_seconds=1000.0)
     assert execute(sweep, make_data(), where, address=address, runner=slow) == STOPPED
     assert set(states(sweep)) == {INTERRUPTED}
     assert list(tmp_path.glob("checkpoints/small/*/latest"))
@@ -182,7 +180,7 @@ def test_a_ledger_that_fails_ends_the_run_with_its_error(tmp_path: Path, address
 
 def test_where_no_worker_can_begin_it_says_why(tmp_path: Path, address: str) -> None:
     sweep = make_sweep(tmp_path, make_study(max_trials=50, retries=5))
-    with pytest.raises(InfrastructureError, match=r"no worker could begin a trial.*No module named 'nowhere'"):
+    with pytest.raises(InfrastructureError, match=r"no worker could begin a trial: ModuleNotFoundError: No module named 'nowhere'"):
         execute(sweep, make_data(), place(tmp_path), address=address, runner="nowhere:run")
 
 

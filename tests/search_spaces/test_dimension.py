@@ -90,6 +90,21 @@ def test_a_sampler_s_coordinate_leads_back_to_the_value_and_never_outside(value:
     assert axis.from_internal(coordinate) == pytest.approx(value, rel=1e-6, abs=1e-12)
 
 
+@pytest.mark.parametrize("high", [0.4, 1.0, 8.0, 32.0, 1000.0])
+def test_a_value_a_rounding_step_inside_stays_inside_for_a_sampler(high: float) -> None:
+    axis = Real(name="alpha", low=0, high=high, scale="epsilon")
+    value = high
+    for _ in range(50):  # betainc, from which epsilon comes, is not monotone to the last bit
+        value = math.nextafter(value, 0)
+        assert axis.to_internal(value) <= axis.internal[1]
+        assert axis.to_unit(value) <= 1
+
+
+def test_a_value_outside_is_not_moved_inside_for_a_sampler() -> None:
+    assert ALPHA.to_internal(64.0) > ALPHA.internal[1]
+    assert ALPHA.to_unit(64.0) > 1
+
+
 def test_on_the_epsilon_scale_a_sampler_sees_one_minus_the_mean_of_the_larger_weight() -> None:
     # E max(lambda, 1 - lambda) is 3/4 at alpha 1 (uniform lambda) and 11/16 at alpha 2 (density 6 l (1 - l))
     assert ALPHA.to_internal(1.0) == pytest.approx(1 / 4, abs=1e-12)

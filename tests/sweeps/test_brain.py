@@ -231,7 +231,7 @@ def test_trials_of_all_lengths_meet_at_the_same_rung() -> None:
     assert not brain.report(trials[0], {1: 0.9, 2: 0.2})
     assert not brain.report(trials[1], {1: 0.9, 2: 0.9, 3: 0.9})
     assert brain.report(trials[1], {4: 0.3})
-    assert not brain.report(trials[2], {epoch: 0.1 for epoch in range(1, 9)})
+    assert not brain.report(trials[2], dict.fromkeys(range(1, 9), 0.1))
 
 
 def test_a_rung_is_reported_once_however_often_its_epoch_comes() -> None:

@@ -271,6 +271,18 @@ def test_a_stop_interrupts_each_trial_with_its_next_report_and_asks_for_nothing(
     assert {there.sweep.next_trial().key for _ in range(2)} == {first.key, third.key}
 
 
+def test_a_study_stopped_in_its_last_trial_is_not_complete(desk: Callable[..., Desk]) -> None:
+    there = desk(max_trials=1, capacities=(0.5,))
+    for _ in range(4):
+        there.run_one()
+    last = there.sweep.next_trial()
+    there.sweep.stop()
+    there.sweep.record(report(last, 1, 2))
+    assert there.sweep.done
+    assert not there.sweep.complete
+    assert there.sweep.unfinished == {last.key}
+
+
 def test_a_late_report_of_an_old_attempt_changes_nothing(desk: Callable[..., Desk]) -> None:
     there = desk(max_trials=3)
     spec = there.sweep.next_trial()

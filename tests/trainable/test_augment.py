@@ -27,7 +27,7 @@ def source(dtype=np.uint8, num_channels=3):
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_normalised_images_have_mean_zero_and_spread_one_in_each_channel(dtype, num_channels):
     data = source(dtype, num_channels)
-    found = Normalise(data, CPU)(torch.from_numpy(data.images))
+    found = Normalise(data, CPU)(torch.from_numpy(data.images.copy()))
     assert found.dtype == torch.float32
     assert found.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(found.mean((0, 2, 3)), torch.zeros(num_channels), rtol=0, atol=1e-5)

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -152,6 +153,26 @@ def test_bytes_that_are_no_pickle_never_raise_anything_but_a_data_error(tmp_path
             load("cifar10", root=str(tmp_path))
         except DataError as error:
             assert str(path.parent) in str(error)  # noqa: PT017 - a flip in a pixel is no error
+
+
+@pytest.mark.parametrize("missing", ["all", "data_batch_4", None])
+def test_a_permitted_download_happens_iff_a_file_is_missing(tmp_path, monkeypatch, missing):
+    import trainable.data.cifar as reader
+
+    calls = []
+
+    def fetch(layout, root):
+        calls.append(root)
+        write_set(tmp_path / "fetched", "cifar10")
+        (tmp_path / "fetched" / layout.folder).rename(tmp_path / "fetched" / "set")
+        shutil.copytree(tmp_path / "fetched" / "set", tmp_path / "root" / layout.folder, dirs_exist_ok=True)
+
+    monkeypatch.setattr(reader, "_download", fetch)
+    if missing != "all":
+        folder = write_set(tmp_path / "root", "cifar10")
+        (folder / str(missing)).unlink(missing_ok=True)
+    assert len(load("cifar10", root=str(tmp_path / "root"), download=True).labels) == 100
+    assert calls == ([str(tmp_path / "root")] if missing else [])
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])

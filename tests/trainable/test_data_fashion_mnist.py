@@ -94,6 +94,33 @@ def test_nothing_is_fetched_unless_asked(tmp_path, monkeypatch):
         load("fashion_mnist", root=str(tmp_path))
 
 
+@pytest.mark.parametrize("missing", ["all", "t10k-labels-idx1-ubyte", None])
+def test_a_permitted_download_happens_iff_a_file_is_missing(tmp_path, monkeypatch, missing):
+    import trainable.data.fashion_mnist as reader
+
+    calls, raw = [], tmp_path / "FashionMNIST" / "raw"
+
+    def fetch(root):
+        calls.append(root)
+        write_set(raw)
+        return raw
+
+    monkeypatch.setattr(reader, "_download", fetch)
+    if missing != "all":
+        write_set(raw)
+        (raw / str(missing)).unlink(missing_ok=True)
+    assert len(load("fashion_mnist", root=str(tmp_path), download=True).labels) == 20
+    assert calls == ([str(tmp_path)] if missing else [])
+
+
+def test_a_download_without_a_root_is_refused(monkeypatch):
+    import trainable.data.fashion_mnist as reader
+
+    monkeypatch.setattr(reader, "SYSTEM_ROOT", "/nowhere")
+    with pytest.raises(DataError, match="a download needs a root"):
+        load("fashion_mnist", download=True)
+
+
 @pytest.mark.skipif(not Path(SYSTEM_ROOT).is_dir(), reason="Debian's dataset-fashion-mnist is not installed")
 def test_the_files_of_the_debian_package_are_read_without_a_root():
     source = load("fashion_mnist")

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from trainable.device import Device, resolve
+from trainable.device import Device, cuda_switches, resolve
 from trainable.errors import InfrastructureError
 
 CPU = resolve("cpu")
@@ -62,6 +62,22 @@ def test_a_session_that_fails_leaves_the_generator_as_it_was():
     with pytest.raises(RuntimeError, match="shape"), CPU.session(1):
         torch.rand(1).reshape(7)
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_the_switches_of_cuda_are_set_and_put_back_even_after_an_error():
+    def switches():
+        cudnn = torch.backends.cudnn
+        return torch.backends.cuda.matmul.allow_tf32, cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32
+
+    def fails_within():
+        with cuda_switches():
+            assert switches() == (True, False, True, True)
+            torch.zeros(1).reshape(7)
+
+    before = switches()
+    with pytest.raises(RuntimeError, match="shape"):
+        fails_within()
+    assert switches() == before != (True, False, True, True)
 
 
 def test_bfloat16_computes_products_in_it_and_float32_does_not():

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from trainable.config import TrialConfig
 from trainable.data import load
 from trainable.device import resolve
-from trainable.evaluation import LARGEST_BATCH, batch_size, measure_epoch, measure_test
+from trainable.evaluation import batch_size, measure_epoch, measure_test
 from trainable.learner import Learner
 
 SOURCE = load("digits")
@@ -107,7 +107,9 @@ def test_predictions_stay_finite_in_half_precision_where_a_probability_is_nothin
     assert predictions.min() == -65504
 
 
-@pytest.mark.parametrize(("shape", "expected"), [((1, 8, 8), LARGEST_BATCH), ((3, 32, 32), LARGEST_BATCH),
-                                                 ((3, 224, 224), 27), ((3, 3000, 3000), 1)])
-def test_fewer_large_images_are_judged_at_once(shape, expected):
-    assert batch_size(CPU.place_images(np.zeros((1, *shape), np.uint8))) == expected
+@pytest.mark.parametrize(("shape", "training_batch", "expected"), [
+    ((1, 8, 8), 128, 512), ((3, 32, 32), 128, 512), ((3, 32, 32), 1024, 1024), ((3, 224, 224), 1, 27),
+    ((3, 224, 224), 256, 256), ((3, 3000, 3000), 1, 1),
+])
+def test_as_many_are_judged_at_once_as_are_trained_on_and_more_if_small(shape, training_batch, expected):
+    assert batch_size(CPU.place_images(np.zeros((1, *shape), np.uint8)), training_batch) == expected

@@ -73,14 +73,15 @@ class _Unpickler(pickle.Unpickler):
 def read(name: str, root: str | None, download: bool = False) -> Raw:
     """CIFAR-10 or CIFAR-100 from the folder that torchvision uses under `root`. crop_flip is its standard augmentation.
 
-    With `download`, torchvision fetches and verifies the folder first where a root lacks it. Raises DataError naming
-    the file that is missing, damaged, of the wrong shape, or would run code.
+    With `download`, torchvision fetches and verifies the files first where any is missing. Raises DataError naming the
+    file that is missing, damaged, of the wrong shape, or would run code.
     """
     layout = LAYOUTS[name]
     if root is None:
         raise DataError(f"{name}: needs a root, the folder that holds {layout.folder}")
     folder = Path(root) / layout.folder
-    if not folder.is_dir() and download:
+    files = (*layout.pool_files, layout.test_file, layout.meta_file)
+    if download and not all((folder / file).is_file() for file in files):
         _download(layout, root)
     if not folder.is_dir():
         raise DataError(f"{folder}: does not exist; give the root that holds {layout.folder}, or allow the download")

@@ -21,12 +21,12 @@ _FILES = {"images": "train-images-idx3-ubyte", "labels": "train-labels-idx1-ubyt
 def read(root: str | None, download: bool = False) -> Raw:
     """The images and labels under `root`: torchvision's layout (FashionMNIST/raw) or the bare files, plain or .gz.
 
-    Without a root: SYSTEM_ROOT. With `download`, torchvision fetches and verifies them first where a root
-    lacks them. Raises DataError naming the file that is missing or damaged.
+    Without a root: SYSTEM_ROOT. With `download`, torchvision fetches and verifies them first where any is
+    missing. Raises DataError naming the file that is missing or damaged.
     """
     place = SYSTEM_ROOT if root is None else root
     folder = _folder(place)
-    if folder is None and download:
+    if download and (folder is None or not all(_endings(folder, name) for name in _FILES.values())):
         folder = _download(root)
     if folder is None:
         raise DataError(f"{place}: no Fashion-MNIST here: {_FILES['images']}[.gz] is neither in it nor in FashionMNIST/raw "
@@ -39,16 +39,19 @@ def read(root: str | None, download: bool = False) -> Raw:
 
 def _folder(root: str) -> Path | None:
     for folder in (Path(root) / "FashionMNIST" / "raw", Path(root)):
-        if any((folder / (_FILES["images"] + ending)).is_file() for ending in ("", ".gz")):
+        if _endings(folder, _FILES["images"]):
             return folder
     return None
 
 
+def _endings(folder: Path, name: str) -> list[Path]:
+    return [path for path in (folder / name, folder / f"{name}.gz") if path.is_file()]
+
+
 def _file(folder: Path, name: str) -> Path:
-    for path in (folder / name, folder / f"{name}.gz"):
-        if path.is_file():
-            return path
-    raise DataError(f"{folder / name}[.gz]: does not exist, the other files of Fashion-MNIST do")
+    if found := _endings(folder, name):
+        return found[0]
+    raise DataError(f"{folder / name}[.gz]: does not exist, though {_FILES['images']} does")
 
 
 def _download(root: str | None) -> Path | None:

@@ -6,7 +6,7 @@ import pytest
 
 from sweeps.analysis.results import SearchTrial
 from sweeps.charts.parallel import axes_of, axis_of, band_of, round_steps
-from sweeps.tables import VAL_ERROR
+from sweeps.quantities import VAL_ERROR
 from trainable.moments import epsilon
 
 LOG_UNIFORM = [10 ** random.Random(0).uniform(-5, -2) for _ in range(1)] + [1e-5, 1e-4, 3e-4, 1e-3, 1e-2]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sweeps.ledger import Ledger
-from sweeps.mlflow_content import Point, sweep
+from sweeps.mlflow_content import Point
 from sweeps.mlflow_faults import Gone, Refused
 from sweeps.mlflow_summary import describe
 from sweeps.projection import Projection

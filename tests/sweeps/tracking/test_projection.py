@@ -191,6 +191,14 @@ def test_many_trials_are_sent_in_steps_and_none_is_missed(
     assert projection.num_behind() == 0
 
 
+def test_a_step_may_be_cut_short_and_goes_on_from_there(
+        ledger: Ledger, study: StudyRecord, runs: FakeRuns, projection: Projection) -> None:
+    run(ledger, study.id, 0, 1, 2)
+    assert [projection.step(lambda: True) for _ in range(3)] == [True, True, False]
+    assert runs.calls.count("create") == 3
+    assert runs.cursor == ledger.changed_since(study.id, 0)[-1].revision
+
+
 def test_a_trial_that_mlflow_refuses_does_not_hold_up_the_others(
         ledger: Ledger, study: StudyRecord, runs: FakeRuns, projection: Projection, warnings: list[str]) -> None:
     run(ledger, study.id, 0, 1)

@@ -35,7 +35,7 @@ class Script:
     def num_behind(self) -> int:
         return 7
 
-    def step(self) -> bool:
+    def step(self, is_enough: Any) -> bool:
         self.calls.append("step")
         found = self.steps.pop(0) if self.steps else False
         if isinstance(found, Exception):

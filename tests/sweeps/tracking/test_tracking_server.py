@@ -21,7 +21,7 @@ from tests.sweeps.fake_results import full
 from tests.sweeps.tracking.flaky_proxy import FlakyProxy
 from tests.sweeps.tracking.stored_runs import trial_runs
 from tests.sweeps.tracking.test_tracking import until
-from tests.sweeps.tracking.trial_reports import BEGAN, EPOCHS, METRICS, end, ended_at, report, row, run, spec
+from tests.sweeps.tracking.trial_reports import BEGAN, EPOCHS, METRICS, begin, end, ended_at, report, row, run, spec
 from trainable.errors import InfrastructureError
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -62,12 +62,30 @@ class Server:
             self._process.wait()
 
 
-@pytest.fixture
-def server(tmp_path: Path, migrated: Path) -> Iterator[Server]:
-    shutil.copy(migrated, tmp_path / "server.db")
-    made = Server(tmp_path)
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+
+@pytest.fixture(scope="module")
+def one_server(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("server")
+    shutil.copy(migrated, folder / "server.db")
+    made = Server(folder)
     yield made
     made.kill()
+
+
+@pytest.fixture
+def server(one_server: Server) -> Server:
+    """A server that takes seconds to start, so the tests share it; each has a study of its own."""
+    if not one_server.is_alive():
+        one_server.start()
+    return one_server
+
+
+@pytest.fixture
+def study(ledger: Ledger, request: pytest.FixtureRequest) -> StudyRecord:
+    return begin(ledger, request.node.name)
 
 
 @pytest.fixture
@@ -81,15 +99,15 @@ def proxy(server: Server) -> Iterator[FlakyProxy]:
 def tracker(ledger: Ledger, study: StudyRecord, ledger_path: str, proxy: FlakyProxy,
             monkeypatch: pytest.MonkeyPatch) -> Iterator[Tracker]:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "4")
-    made = Tracker(ledger_path, proxy.uri, "digits", poll_seconds=0.1)
+    made = Tracker(ledger_path, proxy.uri, study.name, poll_seconds=0.1)
     made.start()
     yield made
     made.close()
 
 
-def assert_whole(store: str, *numbers: int) -> None:
+def assert_whole(store: str, study: str, *numbers: int) -> None:
     """Each of these trials has one finished run, with exactly the ledger's rows at their original times."""
-    found = trial_runs(store)
+    found = trial_runs(store, study)
     assert sorted(found) == sorted(["", *(spec(number).key for number in numbers)])
     assert {len(runs) for runs in found.values()} == {1}
     for number in numbers:
@@ -101,19 +119,19 @@ def assert_whole(store: str, *numbers: int) -> None:
         assert (made["status"], made["start"]) == ("FINISHED", round(1000 * (BEGAN + 10 * number)))
 
 
-def is_there(store: str, number: int) -> bool:
-    return spec(number).key in trial_runs(store)
+def has_begun(store: str, study: str, key: str = "") -> bool:
+    return key in trial_runs(store, study)
 
 
 def test_a_server_killed_in_mid_sweep_has_everything_in_the_end(
         ledger: Ledger, study: StudyRecord, ledger_path: str, server: Server, tmp_path: Path) -> None:
     (tmp_path / "report.html").write_text("<p>report")
-    tracker = Tracker(ledger_path, server.uri, "digits", poll_seconds=0.1)
+    tracker = Tracker(ledger_path, server.uri, study.name, poll_seconds=0.1)
     tracker.start()
     ledger.add_trial(study.id, spec(0), BEGAN)
     ledger.append(study.id, report(0, 1, 2), BEGAN + 1)
     run(ledger, study.id, 1, 2)
-    until(lambda: is_there(server.store, 2))
+    until(lambda: has_begun(server.store, study.name, spec(2).key))
     server.kill()
     ledger.append(study.id, report(0, 3, 5, end(0)), ended_at(0))
     run(ledger, study.id, *range(3, 12))
@@ -121,37 +139,36 @@ def test_a_server_killed_in_mid_sweep_has_everything_in_the_end(
     assert "refuses the connection" in (tracker.last_error or "")
     server.start()
     assert tracker.finish(full(), tmp_path / "report.html", timeout=240.0)
-    assert_whole(server.store, *range(12))
+    assert_whole(server.store, study.name, *range(12))
     assert len(tracker.warnings) == 1
     assert (tracker.last_error, tracker.lag()) == (None, 0)
-    stored = {path.name for path in (tmp_path / "art").rglob("*") if path.is_file()}
+    stored = {path.name for path in (server.folder / "art").rglob("*") if path.is_file()}
     assert {"report.html", "sweet_spots.json", "risk.html"} <= stored
-    assert experiment_url(server.uri, "digits", server.uri).startswith(f"{server.uri}/#/experiments/")
+    assert experiment_url(server.uri, study.name, server.uri).startswith(f"{server.uri}/#/experiments/")
 
 
 @pytest.mark.parametrize("lost", ["experiments/create", "runs/create", "runs/log-batch", "runs/log-inputs", "runs/update"])
 def test_a_lost_answer_leaves_exactly_one_of_everything(
         ledger: Ledger, study: StudyRecord, server: Server, proxy: FlakyProxy, tracker: Tracker, lost: str) -> None:
-    if lost == "experiments/create":
-        proxy.lose(lost)
-    until(lambda: "" in trial_runs(server.store), READY_SECONDS)
-    proxy.lose(lost) if lost != "experiments/create" else None
+    if lost != "experiments/create":
+        until(lambda: has_begun(server.store, study.name), READY_SECONDS)
+    proxy.lose(lost)
     run(ledger, study.id, 0, 1, 2)
     assert tracker.finish(timeout=240.0)
     assert proxy.num_lost == 1
-    assert_whole(server.store, 0, 1, 2)
+    assert_whole(server.store, study.name, 0, 1, 2)
 
 
 @pytest.mark.parametrize("mode", ["refuse", "swallow", "cut", "busy"])
 def test_a_server_that_fails_for_a_while_has_everything_in_the_end(
         ledger: Ledger, study: StudyRecord, server: Server, proxy: FlakyProxy, tracker: Tracker, mode: str) -> None:
-    until(lambda: "" in trial_runs(server.store), READY_SECONDS)
+    until(lambda: has_begun(server.store, study.name), READY_SECONDS)
     proxy.mode = mode
     run(ledger, study.id, *range(4))
     until(lambda: tracker.warnings and tracker.lag() == 4)
     proxy.mode = "pass"
     assert tracker.finish(timeout=240.0)
-    assert_whole(server.store, *range(4))
+    assert_whole(server.store, study.name, *range(4))
     assert len(tracker.warnings) == 1
 
 
@@ -160,22 +177,23 @@ def test_a_slow_server_gets_everything_too(
     proxy.mode = "delay"
     run(ledger, study.id, 0, 1)
     assert tracker.finish(timeout=240.0)
-    assert_whole(server.store, 0, 1)
+    assert_whole(server.store, study.name, 0, 1)
 
 
 def test_a_server_that_is_down_at_the_start_is_filled_later_and_like_the_first(
         ledger: Ledger, study: StudyRecord, ledger_path: str, server: Server, store_uri: str, tmp_path: Path) -> None:
     server.kill()
     run(ledger, study.id, *range(3))
-    tracker = Tracker(ledger_path, server.uri, "digits", poll_seconds=0.1)
+    tracker = Tracker(ledger_path, server.uri, study.name, poll_seconds=0.1)
     tracker.start()
-    assert not tracker.finish(timeout=20.0)
-    assert tracker.lag() == 3
+    until(lambda: tracker.lag() == 3)
+    assert not tracker.finish(timeout=3.0)
     server.start()
     for uri in (server.uri, store_uri):
-        sync(Home.resolve(ledger=ledger_path, tracking_uri=uri, environ={"SWEEP_HOME": str(tmp_path)}), "digits", full())
-    assert_whole(server.store, *range(3))
-    assert trial_runs(server.store) == trial_runs(store_uri)
+        home = Home.resolve(ledger=ledger_path, tracking_uri=uri, environ={"SWEEP_HOME": str(tmp_path)})
+        sync(home, study.name, full())
+    assert_whole(server.store, study.name, *range(3))
+    assert trial_runs(server.store, study.name) == trial_runs(store_uri, study.name)
 
 
 def test_a_refused_host_name_says_which_setting(
@@ -185,7 +203,7 @@ def test_a_refused_host_name_says_which_setting(
     try:
         with pytest.raises(InfrastructureError, match="--allowed-hosts"):
             check(server.uri)
-        tracker = Tracker(ledger_path, server.uri, "digits", poll_seconds=0.1)
+        tracker = Tracker(ledger_path, server.uri, study.name, poll_seconds=0.1)
         tracker.start()
         assert not tracker.finish(timeout=600.0)
         assert "--allowed-hosts" in (tracker.last_error or "")
