@@ -56,7 +56,7 @@ nav { display:flex; flex-wrap:wrap; gap:.2em 1.2em; margin:.9em 0 0; font-size:.
 
 .scroll { overflow-x:auto; margin:1em 0 .4em; border:1px solid var(--line); border-radius:10px }
 table { border-collapse:collapse; width:100%; font-size:.82rem; font-variant-numeric:tabular-nums }
-th, td { padding:.5em .55em; text-align:left; vertical-align:top; white-space:nowrap; border-bottom:1px solid var(--line) }
+th, td { padding:.5em .44em; text-align:left; vertical-align:top; white-space:nowrap; border-bottom:1px solid var(--line) }
 th { color:var(--soft); font-weight:600; background:var(--card) }
 thead th { white-space:normal; vertical-align:bottom; min-width:3.2em }
 tbody th { color:var(--ink); background:var(--paper) }

@@ -53,10 +53,6 @@ class Table:
         cells = [[cell if index == 1 else _markdown(cell) for cell in line] for index, line in enumerate(lines)]
         return "\n".join("| " + " | ".join(line) + " |" for line in cells)
 
-    def by_column(self) -> dict[str, list[str]]:
-        """Heading -> cells, the shape of a data frame."""
-        return {name: [row[index] for row in self.rows] for index, name in enumerate(self.columns)}
-
 
 def _markdown(cell: str) -> str:
     flat = " ".join(html.escape(cell, quote=False).split())

@@ -4,6 +4,7 @@ Pure assembly, valid at any moment of a run. Owns which analysis gets which numb
 files: predictions come through a callable.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -27,6 +28,8 @@ POINT_METRICS = {
     "val_error": "val/error", "val_loss": "val/loss", "test_error": "test/error", "test_loss": "test/loss",
     "train_clean_error": "train_clean/error", "train_clean_loss": "train_clean/loss", "gap_error": "gap/error",
 }
+POSSIBLE = {field: (-math.inf, math.inf) if "gap" in field else (0.0, 1.0 if "error" in field else math.inf) for field in POINT_METRICS}
+"""What each can be: errors lie in [0, 1], losses are not negative."""
 
 
 class CapacityLike(Protocol):
@@ -83,7 +86,7 @@ def capacity_result(
     for place, alpha in enumerate(ladder.alphas):
         if not ladder.trials(alpha):
             continue
-        estimates = {field: mean_estimate(table_SA[:, place], overlap=ladder.overlap)
+        estimates = {field: mean_estimate(table_SA[:, place], overlap=ladder.overlap, within=POSSIBLE[field])
                      for field, table_SA in tables.items()}
         decomposed, problem = decompose_rung(ladder, alpha, load_predictions, test_labels)
         problems += [f"{ladder.capacity}, alpha {alpha:g}: {problem}"] if problem else []

@@ -19,11 +19,13 @@ def t_quantile(probability: float, df: float) -> float:
     return float(stdtrit(df, probability))
 
 
-def mean_estimate(values: Sequence[float] | np.ndarray, *, overlap: float = 0.0, level: float = LEVEL) -> Estimate:
+def mean_estimate(values: Sequence[float] | np.ndarray, *, overlap: float = 0.0, level: float = LEVEL,
+                  within: tuple[float, float] = (-math.inf, math.inf)) -> Estimate:
     """Mean with a t interval; NaN values are left out, one value has no interval, none at all gives NaN.
 
     `overlap` is n_val/n_train where the splits overlap, else 0: the variance of the mean is s^2 (1/n + overlap)
     (Nadeau and Bengio 2003). Values that do not differ say nothing about their spread, so they get no interval.
+    `within` is what the quantity can be: a side of the interval beyond it is put on it.
     """
     array = np.asarray(values, dtype=np.float64)
     array = array[np.isfinite(array)]
@@ -34,7 +36,7 @@ def mean_estimate(values: Sequence[float] | np.ndarray, *, overlap: float = 0.0,
     if n == 1 or np.ptp(array) <= 1e-12 * max(1.0, abs(mean)):
         return Estimate(mean)
     half = t_quantile((1 + level) / 2, n - 1) * float(array.std(ddof=1)) * math.sqrt(1 / n + overlap)
-    return Estimate(mean, mean - half, mean + half)
+    return Estimate(mean, max(mean - half, within[0]), min(mean + half, within[1]))
 
 
 def jackknife(

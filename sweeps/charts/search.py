@@ -18,6 +18,9 @@ from sweeps.theme import COLOURS, MUTED, PERCENT, Unit, estimate, known, mark, n
 BAND_LOOKS = ((COLOURS[1], 2.4, 1.0), (COLOURS[0], 1.4, 0.8), (MUTED, 1.0, 0.4))
 RUG_LOOKS = {PRUNED: ("line-ns-open", COLOURS[4]), FAILED: ("x-thin", COLOURS[1])}
 
+MOST_SPOKEN = 500
+"""Up to so many lines answer at every axis, more of them only at the last: the page would grow by megabytes."""
+
 
 def names(results: StudyResults) -> list[str]:
     """Every capacity of the study, the measured ones first and in order: the position is the look."""
@@ -57,7 +60,8 @@ def _threads(rows: Sequence[dict[str, Any]], axes: Sequence[ParallelAxis]) -> tu
         said = "<br>".join(text(f"{name} {value}") for name, value in known_values.items())
         x += [*range(len(axes)), None]
         y += [*(axis_.place(row.get(axis_.name)) for axis_ in axes), None]
-        hover += [said] * (len(axes) + 1)
+        spoken = len(axes) if len(rows) <= MOST_SPOKEN else 1
+        hover += [*[""] * (len(axes) - spoken), *[said] * spoken, ""]
     return x, y, hover
 
 

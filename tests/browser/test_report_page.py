@@ -7,6 +7,7 @@ import base64
 import itertools
 import json
 import os
+import re
 import runpy
 import shutil
 import subprocess
@@ -26,6 +27,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
          "--hide-scrollbars", "--remote-debugging-pipe")
 COUNT_DRAWN = "[...document.querySelectorAll('.plot')].filter(plot => plot.querySelector('.main-svg .trace')).length"
+BUTTON_TITLES = "[...document.querySelectorAll('.modebar-btn')].map(button => button.dataset.title).join()"
 
 
 class Browser:
@@ -72,7 +74,7 @@ class Browser:
 
     def open(self, path: Path, width: int, *, scheme: str = "light") -> None:
         """Show a page at this width and wait until its scripts have run."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+        self.resize(width)
         self.call("Emulation.setEmulatedMedia", media="", features=[{"name": "prefers-color-scheme", "value": scheme}])
         self.events.clear()
         self.call("Page.navigate", url=path.as_uri())
@@ -81,6 +83,17 @@ class Browser:
 
     def value(self, expression: str) -> Any:
         return self.call("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+
+    def resize(self, width: int) -> None:
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+
+    def until(self, claim: str) -> bool:
+        """True once the claim holds in the page; False when it does not within twenty seconds."""
+        for _ in range(200):
+            if self.value(claim):
+                return True
+            time.sleep(0.1)
+        return False
 
     def picture(self, path: Path) -> None:
         """The whole page as PNG."""
@@ -120,8 +133,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     found.close()
 
 
-@pytest.mark.parametrize("width", [400, 1000, 1600])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), [(400, "light"), (1000, "light"), (1000, "dark"), (1600, "light")])
 def test_a_full_page_draws_everything_quietly_at_every_width(
         browser: Browser, tmp_path: Path, width: int, scheme: str) -> None:
     results = FAKE["full"]()
@@ -130,6 +142,7 @@ def test_a_full_page_draws_everything_quietly_at_every_width(
     assert browser.requests() == []
     assert browser.complaints() == []
     assert browser.value("document.documentElement.scrollWidth") <= width, "the page itself never scrolls sideways"
+    assert not re.search("cloud|share|send", browser.value(BUTTON_TITLES).lower()), "no button gives a chart away"
 
 
 @pytest.mark.parametrize("name", sorted(FAKE["poor"]()))
@@ -141,13 +154,43 @@ def test_a_poor_answer_still_makes_a_quiet_page(browser: Browser, tmp_path: Path
     assert browser.value("document.documentElement.scrollWidth") <= 400
 
 
+def test_charts_follow_the_width_of_the_window(browser: Browser, tmp_path: Path) -> None:
+    browser.open(write_report(FAKE["full"](), tmp_path / "index.html"), 400)
+    browser.resize(1200)
+    wide = "document.querySelector('#risk .main-svg').getBoundingClientRect().width"
+    assert browser.until(f"{wide} > 1000"), browser.value(wide)
+    assert browser.complaints() == []
+
+
+def test_a_legend_entry_shows_and_hides_its_capacity(browser: Browser, tmp_path: Path) -> None:
+    browser.open(write_report(FAKE["full"](), tmp_path / "index.html"), 1000)
+    visible = "document.querySelector('#risk').data.filter(trace => trace.visible === false).length"
+    button = "document.querySelector('#risk').closest('figure').querySelector('.legend button')"
+    browser.value(f"{button}.click()")
+    assert browser.until(f"{visible} === 6"), "band, line, hull, rungs and both stars"
+    assert browser.value(f"{button}.getAttribute('aria-pressed')") == "false"
+    browser.value(f"{button}.click()")
+    assert browser.until(f"{visible} === 0")
+
+
+def test_a_page_that_did_ask_the_network_would_be_caught(browser: Browser, tmp_path: Path) -> None:
+    path = write_report(FAKE["full"](), tmp_path / "index.html")
+    image = '<img src="http://127.0.0.1:9/x.png">'
+    path.write_text(path.read_text(encoding="utf-8").replace("<main>", f"<main>{image}"), encoding="utf-8")
+    browser.open(path, 1000)
+    assert browser.complaints(), "the content policy refuses it"
+    path.write_text(path.read_text(encoding="utf-8").replace("Content-Security-Policy", "x"), encoding="utf-8")
+    browser.open(path, 1000)
+    assert browser.requests() == ["http://127.0.0.1:9/x.png"]
+
+
 def test_hostile_names_are_text_and_never_elements(browser: Browser, tmp_path: Path) -> None:
     browser.events.clear()
     browser.open(write_report(FAKE["poor"]()["hostile"], tmp_path / "index.html"), 1000)
     assert browser.value("document.querySelectorAll('img').length") == 0
     assert browser.value("document.querySelectorAll('script:not([type])').length") == 2
     assert browser.value("document.querySelector('h1').textContent") == FAKE["EVIL"]
-    assert "<script>alert(1)</script>" in browser.value("document.querySelector('#risk').textContent")
+    assert "<script>aler…mple/x.png>" in browser.value("document.querySelector('#risk').textContent")
 
 
 def test_the_page_prints(browser: Browser, tmp_path: Path) -> None:

@@ -127,3 +127,12 @@ def test_a_process_may_take_its_own_study_again(ledger, study_id, second):
     second.acquire(study_id, HOST, PID, AT)
     with pytest.raises(StudyLocked, match="taken over"):
         ledger.heartbeat(study_id, AT)
+
+
+def test_readers_are_told_who_runs_a_study_while_it_is_alive(ledger, study_id, dead_pid):
+    assert ledger.driver(study_id, AT) is None
+    ledger.acquire(study_id, "far-host", 41, AT)
+    assert vars(ledger.driver(study_id, AT + STALE_SECONDS)) == {"host": "far-host", "pid": 41, "heartbeat_at": AT}
+    assert ledger.driver(study_id, AT + STALE_SECONDS + 1) is None
+    ledger.acquire(study_id, HOST, dead_pid, AT + STALE_SECONDS + 1)
+    assert ledger.driver(study_id, AT + STALE_SECONDS + 1) is None

@@ -134,6 +134,7 @@ WRONG = [  # text, the line and key at fault, what the error says
     ("compute: {retries: -1}", "1: compute.retries = -1", "[0, 100]"),
     ("tolerance: 1.1", "1: tolerance = 1.1", "[0, 1]"),
     ("data: {root: 's3://user:pa55@host/x'}", "1: data.root = 's3://***@host/x'", "keep it in the environment"),
+    ("name: 'x token=abc123'", "1: name = 'x token=***'", "keep it in the environment"),
     ("name: a\nmlflow_token: abc123", "2: mlflow_token = '***'", "keep it in the environment"),
     ("data: {root: 'AKIAABCDEFGHIJKLMNOP'}", "1: data.root = '***'", "keep it in the environment"),
     ("'http://u:pa55@h': 1", "1: http://***@h = '***'", "keep it in the environment"),

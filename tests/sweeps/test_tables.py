@@ -106,10 +106,6 @@ def test_markdown_escapes_whatever_could_end_a_cell_or_start_markup() -> None:
     assert "<script" not in tables.markdown_table(POOR["hostile"]) + tables.markdown_headline(POOR["hostile"])
 
 
-def test_a_table_turns_into_columns() -> None:
-    assert Table(("a", "b"), (("1", "2"), ("3", "4"))).by_column() == {"a": ["1", "3"], "b": ["2", "4"]}
-
-
 def test_nested_provenance_gets_dotted_names_and_lists_their_values() -> None:
     found = replace(FULL, provenance={"versions": {"torch": "2.8"}, "device": ["cpu", "cuda"], "hours": 0.12345})
     assert tables.provenance_table(found).rows == (("versions.torch", "2.8"), ("device", "cpu, cuda"), ("hours", "0.123"))

@@ -1,21 +1,18 @@
 """CIFAR-10 and CIFAR-100: 50,000 + 10,000 colour images of 32 x 32 pixels, as Python pickles in torchvision's layout.
 
-Owns the layout and a pickle reader that can build numpy arrays and plain containers and nothing else. torchvision's own
-reader refuses files whose checksum it does not know and unpickles the others without restriction; this one reads any
-file of the right form, from any stranger, without running what is in it. torchvision is imported for a download alone,
-where its checksum test is what makes the download trustworthy.
+Owns the layout. torchvision's own reader refuses files whose checksum it does not know, and unpickles without
+restriction; this one reads any file of the right form, from any stranger, through our own pickle reader. torchvision is
+imported for a download alone, where its checksums are what makes the download trustworthy.
 """
 
 import math
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy._core.multiarray import _reconstruct
-from numpy._core.numeric import _frombuffer  # type: ignore[attr-defined]
 
+from trainable.data.array_pickle import read_pickle
 from trainable.data.source import Raw
 from trainable.errors import DataError
 
@@ -44,32 +41,6 @@ LAYOUTS = {
 }
 
 
-
-def _encode_latin1(text: str, encoding: str) -> bytes:
-    if encoding != "latin1":
-        raise pickle.UnpicklingError(f"asks for the encoding {encoding!r}; refused")
-    return text.encode("latin1")
-
-
-# numpy pickles an array as "make an empty one, then fill it from these bytes" (protocol 5: "view these bytes"), and
-# Python 3 writes bytes in the old protocols as text to encode. Each of these makes a value; none opens or runs anything.
-_ALLOWED: dict[tuple[str, str], Any] = {
-    ("numpy", "ndarray"): np.ndarray, ("numpy", "dtype"): np.dtype, ("_codecs", "encode"): _encode_latin1}
-for _package in ("numpy.core", "numpy._core"):  # before numpy 2, and since
-    _ALLOWED[f"{_package}.multiarray", "_reconstruct"] = _reconstruct
-    _ALLOWED[f"{_package}.numeric", "_frombuffer"] = _frombuffer
-_DAMAGE = (pickle.UnpicklingError, EOFError, OSError, ValueError, TypeError, KeyError, IndexError, AttributeError,
-           OverflowError, MemoryError, RuntimeError)
-"""What `pickle` and numpy's __setstate__ raise on bytes that are no pickle, or half of one."""
-
-
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"asks for {module}.{name}, which a file of images has no use for; refused")
-        return _ALLOWED[module, name]
-
-
 def read(name: str, root: str | None, download: bool = False) -> Raw:
     """CIFAR-10 or CIFAR-100 from the folder that torchvision uses under `root`. crop_flip is its standard augmentation.
 
@@ -94,7 +65,7 @@ def read(name: str, root: str | None, download: bool = False) -> Raw:
 
 
 def _read_batch(path: Path, layout: Layout) -> tuple[np.ndarray, np.ndarray]:
-    batch = _unpickle(path)
+    batch = read_pickle(path)
     images, labels = _entry(batch, "data", path), _entry(batch, layout.label_key, path)
     found = f"{images.dtype} of shape {images.shape}" if isinstance(images, np.ndarray) else type(images).__name__
     if not (isinstance(images, np.ndarray) and images.dtype == np.uint8 and images.shape[1:] == (math.prod(_SHAPE),)):
@@ -110,24 +81,14 @@ def _read_batch(path: Path, layout: Layout) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _class_names(path: Path, layout: Layout) -> tuple[str, ...]:
-    class_names = _entry(_unpickle(path), layout.names_key, path)
+    class_names = _entry(read_pickle(path), layout.names_key, path)
     if not isinstance(class_names, list) or len(class_names) != layout.num_classes:
         raise DataError(f"{path}: {layout.names_key} must be a list of {layout.num_classes} names")
     return tuple(str(class_name) for class_name in class_names)
 
 
-def _unpickle(path: Path) -> object:
-    if not path.is_file():
-        raise DataError(f"{path}: does not exist")
-    try:
-        with path.open("rb") as file:
-            return _Unpickler(file, encoding="latin1").load()  # the originals were written by Python 2
-    except _DAMAGE as error:
-        raise DataError(f"{path}: cannot be read, the file is damaged or truncated: {error!r}") from error
-
-
-def _entry(batch: object, key: str, path: Path) -> Any:
-    if not isinstance(batch, dict) or key not in batch:
+def _entry(batch: dict[Any, Any], key: str, path: Path) -> Any:
+    if key not in batch:
         raise DataError(f"{path}: holds no entry {key!r}")
     return batch[key]
 

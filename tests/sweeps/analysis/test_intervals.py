@@ -52,3 +52,11 @@ def test_the_jackknife_of_a_mean_is_its_t_interval() -> None:
 @pytest.mark.parametrize("left_out", [[], [1.0, 2.0], [1.0, math.nan, 2.0]])
 def test_the_jackknife_needs_three_groups(left_out: list[float]) -> None:
     assert jackknife(1.0, left_out).low is None
+
+
+def test_a_side_beyond_what_the_quantity_can_be_is_put_on_the_edge() -> None:
+    found = mean_estimate([0.0, 0.1, 0.02], within=(0.0, 1.0))
+    free = mean_estimate([0.0, 0.1, 0.02])
+    assert free.low is not None
+    assert free.low < 0
+    assert (found.low, found.high) == (0.0, free.high)

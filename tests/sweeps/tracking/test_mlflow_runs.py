@@ -29,6 +29,7 @@ from tests.sweeps.tracking.trial_reports import (
     run,
     spec,
 )
+from trainable.errors import InfrastructureError
 
 KEY = spec(0).key
 
@@ -158,6 +159,34 @@ def test_a_create_that_arrives_late_leaves_one_run_in_the_end(target: Target, mo
     projection.step()
     assert len(target.stored()[other]) == 1
     assert len(target.stored()[other][0]["points"]) == 50
+
+
+def test_an_answer_cut_off_is_no_success(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(target.ledger, target.study.id, 0)
+    create, search = target.client.create_run, target.client.search_runs
+    cut = {"search": 1, "create": 2}  # so many answers are lost: of a parent's and a trial's creation, and of a search
+
+    def create_cut(*arguments: Any) -> Any:
+        made, cut["create"] = create(*arguments), cut["create"] - 1
+        if cut["create"] >= 0:
+            made.info._run_id = ""
+        return made
+
+    def search_cut(*arguments: Any, **named: Any) -> Any:
+        cut["search"] -= 1
+        return [] if cut["search"] == 0 else search(*arguments, **named)
+
+    monkeypatch.setattr(target.client, "create_run", create_cut)
+    monkeypatch.setattr(target.client, "search_runs", search_cut)
+    projection = Projection(target.ledger, "digits", target.artifacts, target.warnings.append)
+    with pytest.raises(InfrastructureError, match="cut off"):
+        projection.open(target.runs)
+    projection.open(target.runs)
+    with pytest.raises(InfrastructureError, match="cut off"):
+        projection.step()
+    cut["search"] = 1
+    projection.step()
+    assert {key: len(found) for key, found in target.stored().items()} == {KEY: 1, "": 1}
 
 
 def test_duplicates_found_at_the_start_are_one_run_afterwards(target: Target) -> None:

@@ -99,6 +99,7 @@ def test_only_new_rows_of_a_running_trial_are_sent(
     begin_trial(ledger, study, 2)
     send_all(projection)
     assert runs.runs[KEY]["status"] == "RUNNING"
+    assert "set_status" not in runs.calls
     runs.runs[KEY]["points"] = set()
     ledger.append(study.id, report(0, 3, 4), BEGAN + 2)
     send_all(projection)
@@ -230,11 +231,12 @@ def test_the_answer_is_put_on_the_parent_run_once(
 
 def test_a_changed_answer_replaces_the_one_before(
         ledger: Ledger, study: StudyRecord, runs: FakeRuns, projection: Projection) -> None:
-    projection.publish(Summary(metrics={"a": 1.0, "b": 1.0}), at=BEGAN)
-    projection.publish(Summary(metrics={"a": 2.0, "b": 1.0}), at=BEGAN + 1)
+    run(ledger, study.id, 0)
+    projection.publish(Summary(metrics={"a": 1.0, "b": 1.0}), at=BEGAN + 50)
+    projection.publish(Summary(metrics={"a": 2.0, "b": 1.0}), at=BEGAN + 60)
     points = runs.parent["points"]
     assert [(point.key, point.value) for point in points] == [("a", 1.0), ("b", 1.0), ("a", 2.0)]
-    assert points[2].timestamp > points[0].timestamp
+    assert [point.timestamp for point in points] == [round(1000 * at) for at in (ended_at(0), ended_at(0), BEGAN + 60)]
 
 
 def test_an_interrupted_sweep_stays_open(

@@ -79,6 +79,7 @@ def test_nobody_there_is_told_without_the_password() -> None:
     assert "hunter22" not in str(caught.value)
 
 
+@pytest.mark.timeout(15)
 def test_a_server_that_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracking_address, "PATIENCE_SECONDS", 0.2)
     with silent() as uri, pytest.raises(InfrastructureError, match="does not answer"):
