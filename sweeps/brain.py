@@ -169,7 +169,8 @@ class _Search:
     def _memory(self, number: int) -> dict[str, Any]:
         frozen = self._frozen(number)
         attrs = {name: value for name, value in frozen.system_attrs.items() if not name.startswith(_TRANSIENT)}
-        return {"params": dict(frozen.params), "attrs": attrs, "study": dict(self._storage.get_study_system_attrs(self._study_id))}
+        of_study = self._storage.get_study_system_attrs(self._study_id)
+        return {"params": dict(frozen.params), "attrs": attrs, "study": dict(of_study)}
 
     def _id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)

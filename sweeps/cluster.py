@@ -94,7 +94,7 @@ def _share_of_gpu(cpus: float, nodes: Sequence[Node]) -> float:
 def connected(address: str | None, data_bytes: int) -> Iterator[list[Node]]:
     """Ray for the time of a sweep: the cluster at `address` or RAY_ADDRESS, else a local one that ends with the sweep.
 
-    A Ray that this process has already joined is used and left as it is. Raises InfrastructureError when the cluster is not there.
+    A Ray that this process has joined already is used and left as it is. Raises InfrastructureError where there is none to join.
     """
     os.environ.update({name: value for name, value in _SETTINGS.items() if name not in os.environ})
     logging.getLogger("ray").setLevel(logging.CRITICAL)

@@ -170,7 +170,10 @@ class Recording(tune.Stopper):
 
 
 class Losing(FIFOScheduler):
-    """Tune has lost the worker of a trial. (A callback would do, but with any callback Tune imports MLflow and W&B to count them.)"""
+    """Tune has lost the worker of a trial. Otherwise a scheduler that decides nothing.
+
+    A callback would do for that, but with any callback Tune imports MLflow to count it.
+    """
 
     def __init__(self, session: Session) -> None:
         super().__init__()
@@ -182,6 +185,11 @@ class Losing(FIFOScheduler):
         except Exception as error:
             self._session.fail(error)
 
+    def choose_trial_to_run(self, tune_controller: Any) -> None:  # noqa: ARG002
+        """None, so that Tune takes trials in order. Its own choice is the oldest pending one, which waits for a worker
+        that still starts: given the worker that just got free, it has the starting one killed and asked for anew, and with
+        trials shorter than a start that goes on for ever, on one worker."""
+
 
 def make_tuner(session: Session, source: "Source", place: Place, space: Room, runner: Runner | str, scratch: str) -> tune.Tuner:
     """Tune, told to keep workers warm and everything else to itself. `scratch` is a folder for files nobody reads."""
@@ -189,7 +197,8 @@ def make_tuner(session: Session, source: "Source", place: Place, space: Room, ru
     return tune.Tuner(
         tune.with_resources(worker, {"cpu": space.cpus, "gpu": space.gpus}),
         tune_config=tune.TuneConfig(
-            search_alg=Asking(session), scheduler=Losing(session), num_samples=-1, max_concurrent_trials=space.num_workers, reuse_actors=True,
+            search_alg=Asking(session), scheduler=Losing(session), reuse_actors=True, num_samples=-1,
+            max_concurrent_trials=space.num_workers,
             trial_name_creator=lambda trial: trial.trial_id, trial_dirname_creator=lambda trial: trial.trial_id),
         run_config=tune.RunConfig(
             name="sweep", storage_path=scratch, stop=Recording(session), verbose=0,

@@ -114,7 +114,8 @@ NUM_TREES = 16
 """Of the forest: Optuna's 64 would take a bootstrap of three capacities 15 s, for shares that differ in the second digit."""
 
 
-def importance(space: SearchSpace, settings: Sequence[Mapping[str, Any]], values: Sequence[float], seed: int = 0) -> dict[str, float]:
+def importance(space: SearchSpace, settings: Sequence[Mapping[str, Any]], values: Sequence[float],
+               seed: int = 0) -> dict[str, float]:
     """Axis -> share of the variation of `values` that it explains, summing to 1; {} where the data cannot say.
 
     fANOVA (Hutter et al. 2014: a random forest over the settings); PED-ANOVA where some settings lack an axis, because a
@@ -132,7 +133,8 @@ def importance(space: SearchSpace, settings: Sequence[Mapping[str, Any]], values
     if len(axes) == 0 or len(told) < 4 or len({trial.value for trial in told}) < 2:
         return {}
     complete = all(axes.keys() == trial.params.keys() for trial in told)
-    evaluator = optuna.importance.FanovaImportanceEvaluator(n_trees=NUM_TREES, seed=seed) if complete else optuna.importance.PedAnovaImportanceEvaluator()
+    fanova, ped_anova = optuna.importance.FanovaImportanceEvaluator, optuna.importance.PedAnovaImportanceEvaluator
+    evaluator = fanova(n_trees=NUM_TREES, seed=seed) if complete else ped_anova()
     try:
         found = optuna.importance.get_param_importances(study, evaluator=evaluator)
     except RuntimeError:  # a forest whose every tree is one leaf has nothing to explain

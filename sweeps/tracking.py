@@ -198,13 +198,13 @@ def _is_complete(results: "StudyResults") -> bool:
 
 def _files(results: "StudyResults", report: Path | None, folder: Path) -> list[tuple[str, str | None]]:
     """The report, under that name, and every figure as a small page that loads plotly from its public address."""
-    from sweeps.figures import figures
+    from sweeps.figures import PLOT_CONFIG, figures
     found: list[tuple[str, str | None]] = []
     if report:
         shutil.copyfile(report, folder / "report.html")
         found.append((str(folder / "report.html"), None))
     for name, figure in figures(results).items():
-        figure.write_html(folder / f"{name}.html", include_plotlyjs="cdn")
+        figure.write_html(folder / f"{name}.html", include_plotlyjs="cdn", config=PLOT_CONFIG)
         found.append((str(folder / f"{name}.html"), "figures"))
     return found
 

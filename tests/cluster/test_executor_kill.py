@@ -83,7 +83,7 @@ def test_a_driver_told_to_stop_checkpoints_and_the_same_command_goes_on(tmp_path
         had = {trial.key: trial.last_epoch for trial in left}
     assert list(tmp_path.glob("checkpoints/small/*/latest"))
     again = Driver(tmp_path, 0.0)
-    assert again.process.wait(180) == 0, again.output.read_text()
+    assert again.process.wait(300) == 0, again.output.read_text()
     assert_consistent(tmp_path)
     with Ledger.open(tmp_path / "ledger.db") as ledger:
         for trial in ledger.trials(1):
@@ -105,6 +105,7 @@ def test_a_second_interrupt_ends_at_once(tmp_path: Path) -> None:
     assert gone(family)
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", range(2))
 def test_drivers_killed_at_random_points_leave_no_process_and_lose_no_trial(tmp_path: Path, seed: int) -> None:
     """Ray's two agents of a node try for a minute to tell of the node's end before they go; all others go at once."""
@@ -121,7 +122,7 @@ def test_drivers_killed_at_random_points_leave_no_process_and_lose_no_trial(tmp_
         assert gone([process for process in family if process not in agents])
         families += agents
     last = Driver(tmp_path)
-    assert last.process.wait(180) == 0, last.output.read_text()
+    assert last.process.wait(300) == 0, last.output.read_text()
     assert last.output.read_text().splitlines()[-1] == "end complete"
     assert_consistent(tmp_path)
     assert gone(families, seconds=100)

@@ -38,7 +38,7 @@ def read_pickle(path: Path) -> dict[Any, Any]:
             raise pickle.UnpicklingError(f"holds no dict but {type(content).__name__}")
         return {key: value.to_numpy() if isinstance(value, _Array) else value for key, value in content.items()}
     except _DAMAGE as error:
-        raise DataError(f"{path}: cannot be read, the file is damaged, truncated or of another kind: {error!r}") from error
+        raise DataError(f"{path}: cannot be read, it is damaged, truncated or of another kind: {error!r}") from error
 
 
 class _Dtype:

@@ -192,12 +192,12 @@ def test_an_answer_cut_off_is_no_success(target: Target, monkeypatch: pytest.Mon
 def test_duplicates_found_at_the_start_are_one_run_afterwards(target: Target) -> None:
     run(target.ledger, target.study.id, 0)
     target.send()
-    whole = target.one()
-    twin, second_parent = (target.client.create_run(each.info.experiment_id, 1, {**each.data.tags, "sweep.cursor": "0"})
-                           for each in (whole, target.parent()))
+    whole, parent = target.one(), target.parent()
+    twins = [target.client.create_run(each.info.experiment_id, 1, {**each.data.tags, "sweep.cursor": "0"})
+             for each in (whole, *[parent] * 6)]
     target.send()
-    assert target.one().info.run_id == whole.info.run_id
-    for extra in (twin, second_parent):
+    assert (target.one().info.run_id, target.parent().info.run_id) == (whole.info.run_id, parent.info.run_id)
+    for extra in twins:
         assert target.client.get_run(extra.info.run_id).info.lifecycle_stage == "deleted"
 
 
@@ -231,6 +231,14 @@ def test_the_parent_run_deleted_during_the_sweep_is_restored(target: Target) -> 
     run(target.ledger, target.study.id, 0)
     projection.step()
     assert target.parent().info.lifecycle_stage == "active"
+
+
+def test_the_parent_run_deleted_between_two_processes_is_restored(target: Target) -> None:
+    target.send()
+    parent = target.parent().info.run_id
+    target.client.delete_run(parent)
+    target.send()
+    assert (target.parent().info.run_id, target.parent().info.lifecycle_stage) == (parent, "active")
 
 
 def test_the_parent_run_deleted_for_good_is_made_anew_and_its_trials_hang_on_the_new_one(target: Target) -> None:
