@@ -54,13 +54,19 @@ def execute(sweep: Sweep, source: "Source", place: Place, *, address: str | None
         space = room(sweep.study.compute, nodes)
         session = Session(sweep, space.num_workers)
         with signals(session), tempfile.TemporaryDirectory(prefix="mixup-sweeps-", ignore_cleanup_errors=True) as scratch:
-            tuner = make_tuner(session, source, place, space, runner, scratch)
-            tuner.fit()
+            tuner = make_tuner(session, source, replace(place, device="cuda" if space.gpus else "cpu"), space, runner, scratch)
+            with suppress(Finished):
+                tuner.fit()
     sweep.close()
     tidy(place, sweep.unfinished)
     if session.error:
         raise session.error
     return COMPLETE if sweep.complete else STOPPED
+
+
+class Finished(Exception):
+    """Nothing is left to run. The one exception that leaves an adapter: Tune's own way to end first describes every trial it
+    ever ran on the disk, which costs more with each of them and is read by nobody. Workers are stopped either way."""
 
 
 class Session:
@@ -99,11 +105,13 @@ class Session:
             self.stop()
         return self.sweep.stopping and time.monotonic() >= self.drain_until
 
-    def dispatch(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The next trial in Tune's terms: a config, FINISHED, or None where nothing is ready."""
+    def dispatch(self, trial_id: str) -> dict[str, Any] | None:
+        """The next trial in Tune's terms, or None where nothing is ready. Raises Finished where nothing will be."""
         spec = None if self.error else self.sweep.next_trial()
         if spec is None:
-            return Searcher.FINISHED if self.error or self.sweep.done else None
+            if self.error or self.sweep.done:
+                raise Finished
+            return None
         self._keys[trial_id] = spec.key
         order = Order(spec=spec, rungs=self.sweep.rungs(spec), dropped=tuple(self._dropped))
         return {"order": order.to_json()}
@@ -135,12 +143,14 @@ class Asking(Searcher):
         super().__init__()
         self._session = session
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
         try:
             return self._session.dispatch(trial_id)
+        except Finished:
+            raise
         except Exception as error:
             self._session.fail(error)
-            return Searcher.FINISHED
+            return None
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Nothing: `Recording` has seen the result, `Losing` sees the failure."""

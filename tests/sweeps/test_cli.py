@@ -10,8 +10,29 @@ import pytest
 from typer.testing import CliRunner
 
 from sweeps import cli
+from sweeps.attempt import Place
+from sweeps.home import Home
+from sweeps.run import begun, driving, opened, prepared
+from sweeps.study import load_study
+from sweeps.sweep import run_locally
+from trainable.trial import run_trial
 
 COMMANDS = ("run", "plan", "status", "stop", "trial", "report", "sync", "ui", "studies")
+
+
+@pytest.fixture(scope="module")
+def finished_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which the study `smoke` has run to its end, by a plain loop."""
+    home = Home.resolve(environ={"SWEEP_HOME": str(tmp_path_factory.mktemp("home"))})
+    study = load_study("smoke")
+    source = prepared(study)
+    with opened(home) as ledger:
+        record = ledger.register_study(study.name, study.identity(), study.to_dict(), 0.0)
+        with driving(ledger, record):
+            running = begun(study, ledger, record, source, home)
+            run_locally(running, source, Place(storage=home.storage, study=study.name), run_trial)
+            ledger.set_study(record.id, complete=running.complete)
+    return home.root
 
 
 def sweep(tmp_path: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -37,7 +58,7 @@ def test_the_plan_of_the_default_study_names_its_trials(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("arguments", "parts"), [
     (("run", "digit"), ("did you mean digits?",)),
-    (("run", "--set", "search.max_trial=3"), ("search.max_trials",)),
+    (("run", "--set", "search.max_trial=3"), ("did you mean max_trials?",)),
     (("run", "--set", "train.lr=-1", "--set", "measure.splits=1"), ("train.lr", "measure.splits")),
     (("run", "--set", "data.name=mnits"), ("fashion_mnist",)),
     (("run", "--tracker", "maybe"), ("on, defer",)),
@@ -73,7 +94,29 @@ def test_plain_terminals_get_plain_text(environment: dict[str, str], tmp_path: P
     assert "digits" in done.stdout
 
 
-def test_the_status_is_json_for_scripts(tmp_path: Path, finished_study: Path) -> None:
+def test_the_status_is_json_for_scripts(finished_study: Path) -> None:
     done = sweep(finished_study, "status", "smoke", "--json")
     assert done.returncode == 0, done.stderr
-    assert set(json.loads(done.stdout)) == {"study", "driver", "complete", "planned", "trials", "failures"}
+    found = json.loads(done.stdout)
+    assert set(found) == {"study", "driver", "complete", "planned", "trials", "failures"}
+    assert found["complete"] is True
+    assert found["driver"] is None
+    assert {stage: sum(states.values()) for stage, states in found["trials"].items()} == found["planned"]
+
+
+def test_the_report_is_rebuilt_from_the_ledger_with_its_table_and_picture(finished_study: Path) -> None:
+    done = sweep(finished_study, "report", "smoke")
+    assert done.returncode == 0, done.stderr
+    assert "width=0.25" in done.stdout
+    folder = finished_study / "reports" / "smoke"
+    assert "| width=0.25 |" in (folder / "table.md").read_text()
+    assert (folder / "picture.svg").read_text().startswith("<svg")
+    assert (folder / "index.html").stat().st_size > 100_000
+
+
+def test_an_unknown_study_is_told_apart_from_one_that_has_begun(finished_study: Path) -> None:
+    done = sweep(finished_study, "status", "digits")
+    assert done.returncode == 2
+    assert "has not begun" in done.stderr
+    assert "smoke" in done.stderr
+    assert sweep(finished_study, "stop", "smoke").returncode == 0
