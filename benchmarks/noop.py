@@ -8,8 +8,10 @@ import numpy as np
 
 from trainable.trial import EpochRow, Outcome
 
-NAMES = ("train/loss", "train/excess_loss", "train_clean/error", "train_clean/loss", "val/error", "val/loss", "gap/error", "gap/loss")
-FINAL = ("test/error", "test/loss", "test/brier", "test/ece", "test/entropy", "best/val_error", "best/epoch", "cost/seconds", "cost/epochs")
+NAMES = ("train/loss", "train/excess_loss", "train_clean/error", "train_clean/loss", "val/error", "val/loss",
+         "gap/error", "gap/loss")
+FINAL = ("test/error", "test/loss", "test/brier", "test/ece", "test/entropy", "best/val_error", "best/epoch",
+         "cost/seconds", "cost/epochs")
 
 
 def run_noop(config: Any, source: Any, device: str = "cpu", *, slot: Any = None) -> Generator[EpochRow, None, Outcome]:  # noqa: ARG001

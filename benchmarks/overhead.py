@@ -50,10 +50,14 @@ def _seconds_per_trial(num_trials: int) -> tuple[float, Ran]:
 
 
 def peer(kind: str, num_trials: int) -> float:
-    """Seconds a trial (or, for digits, the efficiency) of stock Ray Tune in a process of its own, since its MLflow callback and ours want other settings."""
+    """What stock Ray Tune needs: seconds a trial or, for digits, its efficiency.
+
+    In a process of its own, since its MLflow callback and ours want other settings.
+    """
+    root = Path(__file__).parents[1]
     with scratch() as home:
         command = [sys.executable, "-m", "benchmarks.stock", kind, str(num_trials), str(home.root)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1], env=dict(os.environ))
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root, env=dict(os.environ))
     if done.returncode:
         raise RuntimeError(done.stderr[-2000:])
     return float(done.stdout.strip().splitlines()[-1])

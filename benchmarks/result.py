@@ -45,5 +45,6 @@ def table(results: list[Result]) -> str:
     for one in results:
         peers = ", ".join(f"{name} {value:.3g}" for name, value in one.peers.items()) or "-"
         detail = "".join(f"; {name} {value:.3g}" for name, value in one.detail.items())
-        lines.append(f"| {one.name} | {one.ours:.3g} {one.unit}{detail} | {peers} | {one.bar} | {'yes' if one.met else 'NO'} | {one.n} |")
+        met = "yes" if one.met else "NO"
+        lines.append(f"| {one.name} | {one.ours:.3g} {one.unit}{detail} | {peers} | {one.bar} | {met} | {one.n} |")
     return "\n".join(lines)

@@ -16,14 +16,15 @@ import ray
 from ray import tune
 from ray.air.integrations.mlflow import MLflowLoggerCallback
 
-NAMES = ("train_loss", "train_excess_loss", "train_clean_error", "train_clean_loss", "val_error", "val_loss", "gap_error", "gap_loss")
+NAMES = ("train_loss", "train_excess_loss", "train_clean_error", "train_clean_loss", "val_error", "val_loss",
+         "gap_error", "gap_loss")
 EPOCHS, NUM_WORKERS = 5, 2
 
 
 def noop(config: dict[str, Any]) -> None:
     import torch  # noqa: F401 - what any real trial needs
     for epoch in range(1, EPOCHS + 1):
-        tune.report({name: config["weight_decay"] / epoch for name in NAMES})
+        tune.report(dict.fromkeys(NAMES, config["weight_decay"] / epoch))
 
 
 class Noop(tune.Trainable):
@@ -37,7 +38,7 @@ class Noop(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         self.epoch += 1
-        return {**{name: self.config["weight_decay"] / self.epoch for name in NAMES}, "done": self.epoch == EPOCHS}
+        return {**dict.fromkeys(NAMES, self.config["weight_decay"] / self.epoch), "done": self.epoch == EPOCHS}
 
 
 def digits(config: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ the checkpoint in the storage. Knows no Ray and no ledger, so the same code runs
 import errno
 import functools
 import importlib.metadata
+import json
 import os
 import platform
 import socket
@@ -44,6 +45,23 @@ class Place:
     node: str = field(default_factory=socket.gethostname)
     slice_seconds: float = SLICE_SECONDS
     checkpoint_seconds: float = CHECKPOINT_SECONDS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What the driver gives a worker: a trial, the epochs at which it must report, and which trials are never to be continued."""
+
+    spec: TrialSpec
+    rungs: tuple[int, ...]
+    dropped: tuple[str, ...]
+
+    def to_json(self) -> str:
+        return json.dumps({"spec": vars(self.spec), "rungs": self.rungs, "dropped": self.dropped})
+
+    @classmethod
+    def from_json(cls, text: str) -> "Order":
+        values = json.loads(text)
+        return cls(spec=TrialSpec(**values["spec"]), rungs=tuple(values["rungs"]), dropped=tuple(values["dropped"]))
 
 
 class Attempt:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sweeps.ledger_reads import LedgerReads
+from sweeps.ledger.reads import LedgerReads
 from sweeps.mlflow_content import (
     STATUS,
     Point,

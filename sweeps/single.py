@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sweeps.study import load_study
-from sweeps.yaml_source import scalar as read_scalar
+from sweeps.study.yaml_source import scalar as read_scalar
 from trainable.config import TrialConfig, check_field
 from trainable.data import load
 from trainable.errors import ConfigError, Problem

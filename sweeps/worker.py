@@ -7,38 +7,20 @@ Refuses to know the ledger, the sampler and what a trial does.
 import importlib
 import json
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import ray
 from ray import tune
 
-from sweeps.attempt import Attempt, Place, Runner
-from sweeps.records import TrialSpec
+from sweeps.attempt import Attempt, Order, Place, Runner
 
 if TYPE_CHECKING:
     from trainable.data import Source
 
 RUN_TRIAL = "trainable.trial:run_trial"
-REPORT = "report"
-"""Key of a result under which the report travels, as JSON text: Tune copies and flattens every nested value it is given."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Order:
-    """What the driver gives a worker: a trial, where it must report, and which trials before it are never to be continued."""
-
-    spec: TrialSpec
-    rungs: tuple[int, ...]
-    dropped: tuple[str, ...]
-
-    def to_json(self) -> str:
-        return json.dumps({"spec": vars(self.spec), "rungs": self.rungs, "dropped": self.dropped})
-
-    @classmethod
-    def from_json(cls, text: str) -> "Order":
-        values = json.loads(text)
-        return cls(spec=TrialSpec(**values["spec"]), rungs=tuple(values["rungs"]), dropped=tuple(values["dropped"]))
+ORDER, REPORT = "order", "report"
+"""Keys under which an Order travels to a worker and a Report back, as JSON text: Tune copies and flattens nested values."""
 
 
 class Worker(tune.Trainable):
@@ -58,7 +40,7 @@ class Worker(tune.Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Leave the trial of before, and begin the next."""
-        order = Order.from_json(new_config["order"])
+        order = Order.from_json(new_config[ORDER])
         self._attempt.close(keep=self._key not in order.dropped)
         self._begin(new_config)
         return True
@@ -73,7 +55,7 @@ class Worker(tune.Trainable):
         self._attempt.close(keep=True)
 
     def _begin(self, config: dict[str, Any]) -> None:
-        order = Order.from_json(config["order"])
+        order = Order.from_json(config[ORDER])
         self._key = order.spec.key
         self.config = {}  # else it travels back with every result
         self._attempt = Attempt(order.spec, self._source, self._place, order.rungs, self._runner)

@@ -28,7 +28,7 @@ POINT_METRICS = {
     "val_error": "val/error", "val_loss": "val/loss", "test_error": "test/error", "test_loss": "test/loss",
     "train_clean_error": "train_clean/error", "train_clean_loss": "train_clean/loss", "gap_error": "gap/error",
 }
-POSSIBLE = {field: (-math.inf, math.inf) if "gap" in field else (0.0, 1.0 if "error" in field else math.inf) for field in POINT_METRICS}
+POSSIBLE = {field: (-math.inf if "gap" in field else 0.0, 1.0 if "error" in field else math.inf) for field in POINT_METRICS}
 """What each can be: errors lie in [0, 1], losses are not negative."""
 
 

@@ -13,12 +13,12 @@ TORCH_FREE = {  # what search_spaces may use of trainable, and what `plan` start
     "trainable.config", "trainable.errors", "trainable.moments", "trainable.data", "trainable.models",
     "trainable.models.sizes",
 }
-OWNERS = {  # outside library -> the only modules that may import it
+OWNERS = {  # outside library -> the only modules, or packages, that may import it
     "ray": {"sweeps.executor", "sweeps.worker", "sweeps.cluster"},
     "optuna": {"sweeps.brain", "sweeps.optuna_study"},
-    "mlflow": {"sweeps.mlflow_runs", "sweeps.mlflow_store"},
-    "sqlalchemy": {"sweeps.ledger", *(f"sweeps.ledger_{part}" for part in ("lock", "postgres", "reads", "schema", "sqlite", "store", "writes"))},
-    "yaml": {"sweeps.study", "sweeps.yaml_source"},
+    "mlflow": {"sweeps.tracking"},
+    "sqlalchemy": {"sweeps.ledger"},
+    "yaml": {"sweeps.study"},
     "plotly": {"sweeps.figures", "sweeps.report"},
     "rich": {"sweeps.cli", "sweeps.progress"},
     "typer": {"sweeps.cli"},
@@ -59,7 +59,8 @@ def test_imports_run_one_way(path: Path) -> None:
 def test_outside_libraries_stay_with_their_owner(path: Path) -> None:
     libraries = {name.split(".")[0] for name in imports_of(path)}
     for library, owners in OWNERS.items():
-        assert library not in libraries or name_of(path) in owners, f"{name_of(path)} imports {library}"
+        owned = any(f"{name_of(path)}.".startswith(f"{owner}.") for owner in owners)
+        assert library not in libraries or owned, f"{name_of(path)} imports {library}"
     if name_of(path).startswith("trainable"):
         assert not libraries & {"ray", "optuna", "mlflow", "yaml"}
 
@@ -73,7 +74,8 @@ def test_modules_functions_and_signatures_stay_small(path: Path) -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             length = (node.end_lineno or 0) - node.lineno + 1
             assert length <= MAX_FUNCTION_LINES, f"{node.name} has {length} lines"
-            names = [a.arg for a in [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs] if a.arg not in ("self", "cls")]
+            arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            names = [one.arg for one in arguments if one.arg not in ("self", "cls")]
             is_command = any("command" in ast.dump(decorator) for decorator in node.decorator_list)
             assert is_command or len(names) <= MAX_ARGUMENTS, f"{node.name} takes {len(names)} arguments"
 

@@ -152,7 +152,8 @@ def test_an_axis_that_does_not_exist_is_not_asked() -> None:
 
 
 def test_a_grid_is_walked_whole_before_anything_comes_again() -> None:
-    space = SearchSpace((Real(name="alpha", low=0, high=8, scale="epsilon", points=3), Integer(name="epochs", low=4, high=6, points=2)))
+    space = SearchSpace((Real(name="alpha", low=0, high=8, scale="epsilon", points=3),
+                         Integer(name="epochs", low=4, high=6, points=2)))
     study = make_study(sampler="grid", max_trials=100, first=(), space=space)
     trials, curves = run(Brain(study), 4)
     brain = rebuilt(study, trials, curves)

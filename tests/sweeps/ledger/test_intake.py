@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sweeps.ledger import Ledger
-from sweeps.ledger_intake import contradictions
+from sweeps.ledger.intake import contradictions
 from sweeps.records import (
     ENDED,
     FAILED,

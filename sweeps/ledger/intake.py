@@ -6,7 +6,7 @@ Owns who may still report (fencing by attempt token), which rows are new, and th
 from dataclasses import dataclass, field
 from typing import Any
 
-from sweeps.ledger_schema import as_json, encode, plain_text
+from sweeps.ledger.schema import as_json, encode, plain_text
 from sweeps.records import FAILED, FINAL_STATES, FINISHED, RUNNING, AttemptRecord, End, Report, Row, TrialRecord
 from trainable.errors import LedgerError
 

@@ -12,12 +12,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from sweeps import ledger_lock as lock
-from sweeps import ledger_writes as write
-from sweeps.ledger_intake import Intake, contradictions, end_fields, judge
-from sweeps.ledger_reads import LedgerReads, find_attempts, find_rows, find_study, find_trial
-from sweeps.ledger_schema import as_json, studies
-from sweeps.ledger_store import PATIENCE_SECONDS, Store, open_store
+from sweeps.ledger import lock
+from sweeps.ledger import writes as write
+from sweeps.ledger.intake import Intake, contradictions, end_fields, judge
+from sweeps.ledger.reads import LedgerReads, find_attempts, find_rows, find_study, find_trial
+from sweeps.ledger.schema import as_json, studies
+from sweeps.ledger.store import PATIENCE_SECONDS, Store, open_store
 from sweeps.records import (
     ENDED,
     FAILED,

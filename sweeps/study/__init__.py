@@ -13,17 +13,17 @@ from typing import Any
 
 from search_spaces import Capacity, SearchSpace, ladder_spec
 from search_spaces.dimension import SEARCHABLE
-from sweeps.study_first import literature_settings
-from sweeps.study_needs import NEEDS
-from sweeps.study_overrides import apply_overrides
-from sweeps.study_reader import clean, raise_problems, read_values
-from sweeps.study_rules import RULES, Parts, apply_rules, assemble, settings_of
-from sweeps.study_schema import NAME_PATTERN, children
-from sweeps.yaml_source import Document, read_document, write_document
+from sweeps.study.first import literature_settings
+from sweeps.study.needs import NEEDS
+from sweeps.study.overrides import apply_overrides
+from sweeps.study.reader import clean, raise_problems, read_values
+from sweeps.study.rules import RULES, Parts, apply_rules, assemble, settings_of
+from sweeps.study.schema import NAME_PATTERN, children
+from sweeps.study.yaml_source import Document, read_document, write_document
 from trainable.config import TrialConfig
 from trainable.errors import Problem, StudyError
 
-STUDIES = Path(__file__).parent / "studies"
+STUDIES = Path(__file__).parents[1] / "studies"
 """Where the ready studies lie."""
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from sweeps.study import load_study
-from sweeps.study_schema import KEYS, reference
+from sweeps.study.schema import KEYS, reference
 from trainable.config import FIELDS, REPLICATE_FIELDS, knob
 
 

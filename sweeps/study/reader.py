@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sweeps.redaction import HIDDEN, holds_credential, names_credential, redact
-from sweeps.study_schema import BY_PATH, KEYS, SECTIONS, children
-from sweeps.yaml_source import Document
+from sweeps.study.schema import BY_PATH, KEYS, SECTIONS, children
+from sweeps.study.yaml_source import Document
 from trainable.config import nearest
 from trainable.errors import Problem, StudyError
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import pytest
 
-from sweeps import ledger_store
 from sweeps.ledger import Ledger
-from sweeps.ledger_lock import here
+from sweeps.ledger import store as ledger_store
+from sweeps.ledger.lock import here
 from sweeps.records import FINAL_STATES, FINISHED, INTERRUPTED, PENDING, RUNNING, Report
 
 NUM_TRIALS, NUM_EPOCHS = 8, 12

@@ -12,7 +12,7 @@ import psutil
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from sweeps.ledger_schema import heads
+from sweeps.ledger.schema import heads
 from trainable.errors import LedgerError, StudyLocked
 
 STALE_SECONDS = 60.0

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from sweeps.ledger import Ledger
-from sweeps.ledger_lock import STALE_SECONDS, here
+from sweeps.ledger.lock import STALE_SECONDS, here
 from trainable.errors import StudyLocked
 
 HOST, PID = here()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import trainable.data
 import trainable.models
-from sweeps.study_rules import Parts, Rule
+from sweeps.study.rules import Parts, Rule
 from trainable.config import TrialConfig, nearest
 from trainable.data.splits import max_splits, split_sizes
 from trainable.errors import DataError, MixupSweepError, ModelError, Problem

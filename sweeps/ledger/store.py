@@ -14,9 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 
-from sweeps import ledger_postgres as postgres
-from sweeps import ledger_sqlite as sqlite
-from sweeps.ledger_schema import SCHEMA_VERSION, encode, heads, metadata, schema
+from sweeps.ledger import postgres, sqlite
+from sweeps.ledger.schema import SCHEMA_VERSION, encode, heads, metadata, schema
 from sweeps.redaction import redact
 from trainable.errors import LedgerError, StudyLocked
 

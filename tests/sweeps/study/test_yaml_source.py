@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeps.yaml_source import MAX_BYTES, MAX_DEPTH, parse_document, read_document, scalar, write_document
+from sweeps.study.yaml_source import MAX_BYTES, MAX_DEPTH, parse_document, read_document, scalar, write_document
 from trainable.errors import StudyError
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sweeps.plan import plan
 from sweeps.redaction import holds_credential
 from sweeps.study import Study, load_study
-from sweeps.yaml_source import write_document
+from sweeps.study.yaml_source import write_document
 
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", fullmatch=True) | st.sampled_from(["no", "1e5", "010", "null", "1.0"])
 ROOTS = st.none() | st.text(st.characters(codec="utf-8"), min_size=1, max_size=20).filter(lambda text: not holds_credential(text))

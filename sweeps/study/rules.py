@@ -11,8 +11,8 @@ from typing import Any
 import trainable.models
 from search_spaces import DEFAULT_SPACE, Capacity, SearchSpace, ladder
 from search_spaces.dimension import Choice, Fixed, is_number, typed
-from sweeps.study_reader import Reading
-from sweeps.study_schema import DEFAULT_ALPHAS, KEY_OF_FIELD
+from sweeps.study.reader import Reading
+from sweeps.study.schema import DEFAULT_ALPHAS, KEY_OF_FIELD
 from trainable.config import TrialConfig, check_field, nearest
 from trainable.errors import ConfigError, Problem
 

@@ -10,9 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from sweeps.ledger_intake import Intake
-from sweeps.ledger_reads import find_trial
-from sweeps.ledger_schema import attempts, decisions, heads, plain_text, rows, studies, trials
+from sweeps.ledger.intake import Intake
+from sweeps.ledger.reads import find_trial
+from sweeps.ledger.schema import attempts, decisions, heads, plain_text, rows, studies, trials
 from sweeps.records import ENDED, LOST, PENDING, RUNNING, Report, StudyRecord, TrialRecord, TrialSpec
 
 

@@ -6,8 +6,8 @@ Owns the syntax of an override and where its problems are said to be. Refuses to
 from collections.abc import Sequence
 from typing import Any
 
-from sweeps.study_reader import clean
-from sweeps.yaml_source import Document, parse_document
+from sweeps.study.reader import clean
+from sweeps.study.yaml_source import Document, parse_document
 from trainable.errors import Problem, StudyError
 
 

@@ -5,10 +5,10 @@ import sqlite3
 import pytest
 import sqlalchemy as sa
 
-from sweeps import ledger_store
 from sweeps.ledger import Ledger
-from sweeps.ledger_schema import SCHEMA_VERSION
-from sweeps.ledger_store import parse_url
+from sweeps.ledger import store as ledger_store
+from sweeps.ledger.schema import SCHEMA_VERSION
+from sweeps.ledger.store import parse_url
 from trainable.errors import LedgerError
 
 AT = 2000.0

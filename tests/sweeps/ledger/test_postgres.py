@@ -7,8 +7,8 @@ from contextlib import suppress
 import pytest
 import sqlalchemy as sa
 
-from sweeps import ledger_store
 from sweeps.ledger import Ledger
+from sweeps.ledger import store as ledger_store
 from trainable.errors import LedgerError
 
 AT = 2000.0

@@ -9,9 +9,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from sweeps.ledger_lock import here, is_alive
-from sweeps.ledger_schema import as_floats, attempts, decisions, heads, rows, studies, trials
-from sweeps.ledger_store import Store
+from sweeps.ledger.lock import here, is_alive
+from sweeps.ledger.schema import as_floats, attempts, decisions, heads, rows, studies, trials
+from sweeps.ledger.store import Store
 from sweeps.records import TRIAL_STATES, AttemptRecord, Decision, Holder, Row, StudyRecord, TrialRecord
 from trainable.errors import LedgerError
 

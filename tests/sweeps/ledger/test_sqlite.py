@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from sweeps.ledger import Ledger
-from sweeps.ledger_store import PATIENCE_SECONDS
+from sweeps.ledger.store import PATIENCE_SECONDS
 from trainable.errors import LedgerError
 
 AT = 2000.0

@@ -1,0 +1,114 @@
+"""One run of a sweep under Ray Tune, as far as it is not Ray's: what Tune's adapters ask and tell, and why the run ends.
+
+Owns which of Tune's trials runs which of ours, what a worker is told, how long a stopping run waits, and the signals. Knows
+no Ray, so that all of it can be tested without.
+"""
+
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from sweeps.attempt import Order
+from sweeps.records import Report
+from sweeps.sweep import Sweep
+from trainable.errors import InfrastructureError
+
+DRAIN_SECONDS = 20.0
+"""How long a stopping sweep waits for each trial's next report, which keeps the epoch at work, before it cuts them off."""
+MAX_DROPPED = 64
+"""How many pruned trials a worker is told of: it can have held only one that was pruned since it was given its present one."""
+
+
+class Finished(Exception):
+    """Nothing is left to run. The one exception that leaves an adapter: Tune's own way to end first describes every trial it
+    ever ran on the disk, which costs more with each of them and is read by nobody. Workers are stopped either way."""
+
+
+class Session:
+    """What the adapters share during one run: which Tune trial runs which of ours, and why the run should end.
+
+    `error` is the first thing that went wrong in an adapter.
+    """
+
+    def __init__(self, sweep: Sweep, num_workers: int) -> None:
+        self.sweep, self.num_workers = sweep, num_workers
+        self.error: BaseException | None = None
+        self.drain_until = float("inf")
+        self._keys: dict[str, str] = {}
+        self._dropped: deque[str] = deque(maxlen=MAX_DROPPED)
+        self._num_reports = self._num_lost = 0
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        """An empty object: Tune pickles all it is given, for a restore that never comes."""
+        return object, ()
+
+    def stop(self) -> None:
+        """Stop dispatching; what runs is cut off if it has not reported in time."""
+        self.sweep.stop()
+        self.drain_until = min(self.drain_until, time.monotonic() + DRAIN_SECONDS)
+
+    def fail(self, error: BaseException) -> None:
+        """End the run as soon as Tune lets us, and raise this afterwards."""
+        self.error = self.error or error
+        self.sweep.stop()
+        self.drain_until = 0.0
+
+    @property
+    def over(self) -> bool:
+        """Whether trials still running are to be cut off now."""
+        if self.sweep.stopping and self.drain_until == float("inf"):  # somebody else stopped the sweep
+            self.stop()
+        return self.sweep.stopping and time.monotonic() >= self.drain_until
+
+    def dispatch(self, trial_id: str) -> Order | None:
+        """The next trial, or None where nothing is ready now. Raises Finished where nothing will be."""
+        spec = None if self.error else self.sweep.next_trial()
+        if spec is None:
+            if self.error or self.sweep.done:
+                raise Finished
+            return None
+        self._keys[trial_id] = spec.key
+        return Order(spec=spec, rungs=self.sweep.rungs(spec), dropped=tuple(self._dropped))
+
+    def record(self, trial_id: str, report: Report) -> bool:
+        self._num_reports += 1
+        stop = self.sweep.record(report)
+        if stop:
+            self._keys.pop(trial_id, None)
+            if report.end is None and not self.sweep.stopping:
+                self._dropped.append(report.key)
+        return stop
+
+    def lost(self, trial_id: str, text: str) -> None:
+        """The worker of a trial is gone. Where none ever reported, something is wrong with all of them."""
+        key = self._keys.pop(trial_id, None)
+        if key is None:
+            return
+        self._num_lost += 1
+        self.sweep.lost(key, text)
+        if not self._num_reports and self._num_lost >= 2 * self.num_workers + 1:
+            self.fail(InfrastructureError(f"no worker could begin a trial: {text.splitlines()[-1]}"))
+
+
+@contextmanager
+def signals(session: Session) -> Iterator[None]:
+    """The first SIGINT or SIGTERM stops the sweep in order, the second raises KeyboardInterrupt at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        if session.sweep.stopping:
+            raise KeyboardInterrupt
+        session.stop()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
