@@ -26,7 +26,7 @@ def mlflow_environment() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow database without runs. Its migrations take seconds, a copy of it takes none."""
-    from sweeps.mlflow_store import MlflowStore
+    from sweeps.tracking.store import MlflowStore
     path = tmp_path_factory.mktemp("mlflow") / "template.db"
     store = MlflowStore(f"sqlite:///{path}", print)
     store.client.search_experiments()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sweeps.mlflow_content import Point, Sweep
+from sweeps.tracking.content import Point, Sweep
 
 
 class Down(Exception):

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from sweeps.ledger import Ledger
-from sweeps.mlflow_faults import Refused
-from sweeps.mlflow_summary import Summary, describe
-from sweeps.projection import TRIALS_PER_STEP, Projection
 from sweeps.records import INTERRUPTED, PRUNED, End, StudyRecord
+from sweeps.tracking.faults import Refused
+from sweeps.tracking.projection import TRIALS_PER_STEP, Projection
+from sweeps.tracking.summary import Summary, describe
 from tests.sweeps.fake_results import full
 from tests.sweeps.tracking.fake_runs import Down, FakeRuns
 from tests.sweeps.tracking.trial_reports import (

@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sweeps.analysis.results import CapacityResult, Estimate, StudyResults
-from sweeps.mlflow_content import legal_part
 from sweeps.records import FINISHED
 from sweeps.redaction import redact
-from sweeps.tables import headline, markdown_table
+from sweeps.tables import markdown_headline, markdown_table
+from sweeps.tracking.content import legal_part
 
 TABLE_FILE = "sweet_spots.json"
 _MAX_DESCRIPTION = 5000  # a tag of MLflow; its server cuts nothing but refuses what is longer
@@ -73,7 +73,7 @@ def sweet_spot_table(results: StudyResults) -> dict[str, list[Any]]:
 def description(results: StudyResults) -> str:
     """The answer in Markdown, as long as a tag may be."""
     counts = ", ".join(f"{count} {name.lower()}" for name, count in results.counts.items() if count)
-    parts = ["\n".join(f"- {sentence}" for sentence in headline(results)), markdown_table(results),
+    parts = [markdown_headline(results), markdown_table(results),
              f"Trials: {counts}." if counts else "", "\n".join(f"- {note}" for note in results.notes),
              f"All numbers: `{TABLE_FILE}` and the report among this run's artifacts."]
     text = redact("\n\n".join(part for part in parts if part))

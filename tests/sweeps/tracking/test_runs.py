@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from sweeps.ledger import Ledger
-from sweeps.mlflow_content import Point
-from sweeps.mlflow_faults import Gone, Refused
-from sweeps.mlflow_summary import describe
-from sweeps.projection import Projection
 from sweeps.records import StudyRecord
+from sweeps.tracking.content import Point
+from sweeps.tracking.faults import Gone, Refused
+from sweeps.tracking.projection import Projection
+from sweeps.tracking.summary import describe
 from tests.sweeps.fake_results import full
 from tests.sweeps.tracking.stored_runs import trial_runs
 from tests.sweeps.tracking.trial_reports import (
@@ -38,7 +38,7 @@ class Target:
     """A store, the runs in it, and what a person was told."""
 
     def __init__(self, uri: str, study: StudyRecord, ledger: Ledger, artifacts: str) -> None:
-        from sweeps.mlflow_runs import MlflowRuns
+        from sweeps.tracking.runs import MlflowRuns
         self.uri, self.study, self.ledger, self.artifacts = uri, study, ledger, artifacts
         self.warnings: list[str] = []
         self.runs = MlflowRuns(uri, self.warnings.append)
@@ -351,7 +351,7 @@ def test_a_sweep_that_goes_on_is_running_again(target: Target) -> None:
 
 
 def test_a_new_local_store_lets_the_ui_read_while_we_write(tmp_path: Path) -> None:
-    from sweeps.mlflow_store import _prepare_sqlite
+    from sweeps.tracking.store import _prepare_sqlite
     path = tmp_path / "new" / "mlflow.db"
     _prepare_sqlite(f"sqlite:///{path}")
     with sqlite3.connect(path) as connection:

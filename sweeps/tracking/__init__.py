@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from sweeps.home import Home
-from sweeps.mlflow_faults import hide_secrets
-from sweeps.mlflow_summary import Summary, describe
 from sweeps.records import FINISHED, INTERRUPTED, PENDING, RUNNING
-from sweeps.tracking_address import check, experiment_url, server_command
+from sweeps.tracking.address import check, experiment_url, server_command
+from sweeps.tracking.faults import hide_secrets
+from sweeps.tracking.summary import Summary, describe
 from trainable.errors import InfrastructureError
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class Tracker:
 
     def _spawn(self) -> "subprocess.Popen[str]":
         # a session of its own: Ctrl-C on the terminal is the driver's to handle
-        child = subprocess.Popen([sys.executable, "-m", "sweeps.tracking_child"], stdin=subprocess.PIPE, text=True,
+        child = subprocess.Popen([sys.executable, "-m", "sweeps.tracking.child"], stdin=subprocess.PIPE, text=True,
                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment(), errors="replace",
                                  encoding="utf-8", start_new_session=True)
         with self._lock:

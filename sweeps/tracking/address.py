@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.home import Home
-from sweeps.mlflow_faults import CREDENTIALS, HOST_HEADER, PERMISSION, credentials_given, hide_secrets
+from sweeps.tracking.faults import CREDENTIALS, HOST_HEADER, PERMISSION, credentials_given, hide_secrets
 from trainable.errors import InfrastructureError
 
 PATIENCE_SECONDS = 5.0

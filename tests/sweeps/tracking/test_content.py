@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from sweeps.mlflow_content import (
+from sweeps.records import FAILED, PRUNED, TRIAL_STATES, StudyRecord
+from sweeps.tracking.content import (
     STATUS,
     final_points,
     legal_key,
@@ -19,7 +20,6 @@ from sweeps.mlflow_content import (
     trial_params,
     trial_tags,
 )
-from sweeps.records import FAILED, PRUNED, TRIAL_STATES, StudyRecord
 from tests.sweeps.tracking.trial_reports import BEGAN, row, spec, trial
 from trainable.config import TrialConfig
 

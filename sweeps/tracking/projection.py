@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sweeps.ledger.reads import LedgerReads
-from sweeps.mlflow_content import (
+from sweeps.records import FINAL_STATES, FINISHED, INTERRUPTED, PENDING, RUNNING, Row, StudyRecord, TrialRecord
+from sweeps.tracking.content import (
     STATUS,
     Point,
     Sweep,
@@ -23,9 +24,8 @@ from sweeps.mlflow_content import (
     trial_params,
     trial_tags,
 )
-from sweeps.mlflow_faults import Refused
-from sweeps.mlflow_summary import TABLE_FILE, Summary
-from sweeps.records import FINAL_STATES, FINISHED, INTERRUPTED, PENDING, RUNNING, Row, StudyRecord, TrialRecord
+from sweeps.tracking.faults import Refused
+from sweeps.tracking.summary import TABLE_FILE, Summary
 from trainable.errors import LedgerError
 
 TRIALS_PER_STEP = 50

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sweeps.mlflow_faults import Gone, Refused, explain
+from sweeps.tracking.faults import Gone, Refused, explain
 from trainable.errors import LedgerError
 
 URI = "http://me:hunter22@mlflow.example:5000"

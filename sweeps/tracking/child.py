@@ -1,4 +1,4 @@
-"""The process that writes to MLflow: `python -m sweeps.tracking_child`, started by Tracker and fed through its input.
+"""The process that writes to MLflow: `python -m sweeps.tracking.child`, started by Tracker and fed through its input.
 
 Owns the loop, the waiting after a failure and the lines it says to its parent. A process of its own, since in a thread
 of the driver its imports and MLflow's Python slow each ledger commit by half (measured: 6.3 to 9.4 ms) and the sending
@@ -17,9 +17,9 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 from sweeps.ledger import Ledger
-from sweeps.mlflow_faults import Fault, Gone, explain
-from sweeps.mlflow_summary import Summary
-from sweeps.projection import Projection, Runs
+from sweeps.tracking.faults import Fault, Gone, explain
+from sweeps.tracking.projection import Projection, Runs
+from sweeps.tracking.summary import Summary
 
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS, LONGEST_WAIT_AT_THE_END_SECONDS = 0.5, 30.0, 2.0
 
@@ -136,7 +136,7 @@ def main() -> None:
             say({"warning": text})
 
     def connect() -> Runs:
-        from sweeps.mlflow_runs import MlflowRuns  # seconds, and the parent is told of any failure
+        from sweeps.tracking.runs import MlflowRuns  # seconds, and the parent is told of any failure
         return MlflowRuns(settings["uri"], warn)
 
     ledger = Ledger.open(settings["ledger"], read_only=True)

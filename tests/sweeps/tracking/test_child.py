@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from sweeps.ledger import Ledger
-from sweeps.mlflow_faults import Gone, Refused
-from sweeps.mlflow_summary import Summary
 from sweeps.tracking import environment
-from sweeps.tracking_child import Sender, wait_seconds
+from sweeps.tracking.child import Sender, wait_seconds
+from sweeps.tracking.faults import Gone, Refused
+from sweeps.tracking.summary import Summary
 from tests.sweeps.tracking.fake_runs import Down, FakeRuns
 
 
@@ -154,7 +154,7 @@ def test_the_process_ends_when_its_parent_does(tmp_path: Path) -> None:
     Ledger.open(tmp_path / "ledger.db").close()
     settings = {"ledger": str(tmp_path / "ledger.db"), "uri": "http://127.0.0.1:9", "study": "x", "artifacts": None,
                 "poll_seconds": 600.0}
-    child = subprocess.run([sys.executable, "-m", "sweeps.tracking_child"], input=json.dumps(settings) + "\n", text=True,
+    child = subprocess.run([sys.executable, "-m", "sweeps.tracking.child"], input=json.dumps(settings) + "\n", text=True,
                            env=environment(), timeout=120, check=False)
     assert child.returncode == 0
 

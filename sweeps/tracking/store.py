@@ -14,8 +14,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, LifecycleStage, Metric, Param, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 
-from sweeps.mlflow_content import CURSOR, Point
-from sweeps.mlflow_faults import INVALID, MISSING, Gone, Refused, error_code
+from sweeps.tracking.content import CURSOR, Point
+from sweeps.tracking.faults import INVALID, MISSING, Gone, Refused, error_code
 from trainable.errors import InfrastructureError
 
 STUDY_TAG = "sweep.study"

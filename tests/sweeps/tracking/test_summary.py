@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from sweeps.mlflow_content import legal_key
-from sweeps.mlflow_summary import Summary, capacity_keys, describe
+from sweeps.tracking.content import legal_key
+from sweeps.tracking.summary import Summary, capacity_keys, describe
 from tests.sweeps.fake_results import full, poor
 
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from sweeps.mlflow_content import CURSOR, PARENT, STATUS, SWEEP_ID, TRIAL_KEY, Point, Sweep
-from sweeps.mlflow_store import MlflowStore, Run, is_deleted
 from sweeps.records import RUNNING
+from sweeps.tracking.content import CURSOR, PARENT, STATUS, SWEEP_ID, TRIAL_KEY, Point, Sweep
+from sweeps.tracking.store import MlflowStore, Run, is_deleted
 
 
 class MlflowRuns:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from sweeps import tracking_address
 from sweeps.home import Home
-from sweeps.tracking_address import check, experiment_url, server_command
+from sweeps.tracking import address as tracking_address
+from sweeps.tracking.address import check, experiment_url, server_command
 from tests.sweeps.tracking.answering_server import answering, closed_address, silent
 from trainable.errors import InfrastructureError
 

@@ -1,0 +1,177 @@
+"""One try of a trial: how its rows are cut into reports, and what is said of every way to end."""
+
+import errno
+import json
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sweeps.attempt import Attempt, Order, Place, failure
+from sweeps.records import FAILED, FINISHED, Report, TrialSpec
+from sweeps.storage import read_array
+from trainable.config import TrialConfig
+from trainable.errors import DataError, Diverged
+
+SMALL = runpy.run_path(str(Path(__file__).with_name("small_study.py")))
+make_data, runner = SMALL["make_data"], SMALL["runner"]
+
+
+def make_spec(epochs: int = 6, **fields: Any) -> TrialSpec:
+    config = TrialConfig(epochs=epochs, **fields)
+    return TrialSpec(key=config.trial_key("0"), stage="search", number=0, capacity="width=1", arm_key=config.arm_key(), split=0,
+                     repeat=0, config=config.to_dict(), setting={}, origin="sampler")
+
+
+def make_attempt(folder: Path, run: Any = runner, *, rungs: tuple[int, ...] = (), slice_seconds: float = 60.0,
+                 **fields: Any) -> Attempt:
+    place = Place(storage=str(folder), study="small", slice_seconds=slice_seconds)
+    return Attempt(make_spec(**fields), make_data(), place, rungs, run)
+
+
+def epochs(report: Report) -> list[int]:
+    return [row.epoch for row in report.rows]
+
+
+def test_a_short_trial_is_one_report(tmp_path: Path) -> None:
+    report = make_attempt(tmp_path).report()
+    assert epochs(report) == [1, 2, 3, 4, 5, 6]
+    assert report.end is not None
+    assert (report.end.state, report.end.num_parameters) == (FINISHED, 10)
+
+
+def test_a_slice_ends_when_its_time_is_over_but_never_between_the_last_epoch_and_the_end(tmp_path: Path) -> None:
+    attempt = make_attempt(tmp_path, slice_seconds=0.0, epochs=3)
+    reports = [attempt.report() for _ in range(3)]
+    assert [epochs(report) for report in reports] == [[1], [2], [3]]
+    assert [report.end is not None for report in reports] == [False, False, True]
+
+
+def test_a_slice_ends_at_a_rung(tmp_path: Path) -> None:
+    attempt = make_attempt(tmp_path, rungs=(2, 5, 6))
+    assert [epochs(attempt.report()) for _ in range(3)] == [[1, 2], [3, 4, 5], [6]]
+
+
+def test_reports_of_one_try_bear_one_token_and_those_of_another_a_different_one(tmp_path: Path) -> None:
+    first, second = (make_attempt(tmp_path, rungs=(2,)) for _ in range(2))
+    tokens = [first.report().token, first.report().token, second.report().token]
+    assert tokens[0] == tokens[1] != tokens[2]
+
+
+def test_predictions_are_in_the_storage_before_the_end_is_reported(tmp_path: Path) -> None:
+    end = make_attempt(tmp_path).report().end
+    assert end is not None
+    assert end.predictions_path == f"predictions/small/{make_spec().key}.npy"
+    found = read_array(str(tmp_path), end.predictions_path, end.predictions_digest)
+    assert found is not None
+    assert (found.dtype, found.shape) == (np.float16, (10, 2))
+    assert {"python", "torch", "numpy", "mixup-sweeps", "device"} <= set(end.provenance)
+
+
+def test_a_report_is_json_and_back(tmp_path: Path) -> None:
+    report = make_attempt(tmp_path).report()
+    assert Report.from_dict(json.loads(json.dumps(report.to_dict()))) == report
+
+
+def test_an_order_is_json_and_back() -> None:
+    order = Order(spec=make_spec(), rungs=(2, 5), dropped=("a", "b"))
+    assert Order.from_json(order.to_json()) == order
+
+
+class OutOfMemoryError(RuntimeError):
+    """As torch names its own."""
+
+
+@pytest.mark.parametrize(("error", "failure_class", "text"), [
+    (Diverged("train loss is nan at epoch 3"), "DIVERGED", "train loss is nan at epoch 3"),
+    (MemoryError("no room"), "OOM", "no room"), (OutOfMemoryError("CUDA out of memory"), "OOM", "CUDA out of memory"),
+    (OSError(errno.ENOSPC, "No space left on device"), "DISK", "No space left"),
+    (OSError(errno.EACCES, "Permission denied"), "CRASHED", "Permission denied"),
+    (ZeroDivisionError("division by zero"), "CRASHED", "division by zero"), (DataError("too small"), "CRASHED", "too small"),
+    (RuntimeError("generator raised StopIteration"), "CRASHED", "StopIteration")])
+def test_what_a_trial_raises_is_its_end_with_a_class(tmp_path: Path, error: Exception, failure_class: str, text: str) -> None:
+    def raising(config: TrialConfig, source: Any, device: str, *, slot: Any) -> Any:
+        yield from zip_first(runner(config, source, device, slot=slot), 2)
+        raise error
+
+    report = make_attempt(tmp_path, raising).report()
+    assert epochs(report) == [1, 2]
+    assert report.end is not None
+    assert (report.end.state, report.end.failure_class) == (FAILED, failure_class)
+    assert text in (report.end.failure_text or "")
+    assert ("Traceback" in (report.end.failure_text or "")) == (failure_class != "DIVERGED")
+
+
+def zip_first(rows: Any, count: int) -> Any:
+    for _ in range(count):
+        yield next(rows)
+
+
+def test_torch_s_own_memory_error_is_known() -> None:
+    import torch
+    assert failure(torch.OutOfMemoryError("CUDA out of memory")).failure_class == "OOM"
+
+
+def test_a_trial_that_cannot_even_begin_fails_by_name(tmp_path: Path) -> None:
+    spec = make_spec()
+    broken = TrialSpec(**{**vars(spec), "config": {**spec.config, "alpha": -1.0}})
+    end = Attempt(broken, make_data(), Place(storage=str(tmp_path), study="small"), (), runner).report().end
+    assert end is not None
+    assert end.failure_class == "CRASHED"
+    assert "alpha = -1.0" in (end.failure_text or "")
+
+
+def test_predictions_that_cannot_be_written_are_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "predictions").write_text("a file where a folder should be")
+    end = make_attempt(tmp_path).report().end
+    assert end is not None
+    assert (end.state, end.failure_class) == (FAILED, "CRASHED")
+
+
+def test_a_long_text_is_cut_to_its_end() -> None:
+    text = failure(ValueError("x" * 10_000 + " the cause")).failure_text or ""
+    assert len(text) == 4000
+    assert text.endswith("the cause\n")
+
+
+def test_an_unfinished_try_goes_on_from_its_checkpoint_and_repeats_its_rows(tmp_path: Path) -> None:
+    first = make_attempt(tmp_path, rungs=(3,))
+    first.report()
+    first.close(keep=True)
+    assert list(tmp_path.glob("checkpoints/small/*/latest"))
+    seen: list[int] = []
+
+    def watching(config: TrialConfig, source: Any, device: str, *, slot: Any) -> Any:
+        seen.append((slot.load() or {"epoch": 0})["epoch"])
+        return (yield from runner(config, source, device, slot=slot))
+
+    second = make_attempt(tmp_path, watching)
+    assert epochs(second.report()) == [1, 2, 3, 4, 5, 6]
+    assert seen == [3]
+    second.close(keep=True)
+    assert not list(tmp_path.glob("checkpoints/small/*"))
+
+
+@pytest.mark.parametrize("began", [False, True])
+def test_a_try_that_is_dropped_leaves_nothing(tmp_path: Path, began: bool) -> None:
+    attempt = make_attempt(tmp_path, rungs=(3,))
+    if began:
+        attempt.report()
+    attempt.close(keep=False)
+    assert not list(tmp_path.glob("checkpoints/small/*"))
+
+
+def test_a_checkpoint_stays_until_the_end_has_been_taken_note_of(tmp_path: Path) -> None:
+    def saving(config: TrialConfig, source: Any, device: str, *, slot: Any) -> Any:
+        slot.save({"epoch": 1})
+        yield SimpleNamespace(epoch=1, at=0.0, seconds=0.0, eval_seconds=0.0, metrics={})
+        return SimpleNamespace(metrics={}, num_parameters=1, predictions=np.zeros((2, 2), np.float16))
+
+    attempt = make_attempt(tmp_path, saving, epochs=1)
+    assert attempt.report().end is not None
+    assert list(tmp_path.glob("checkpoints/small/*/latest"))
+    attempt.close(keep=True)
+    assert not list(tmp_path.glob("checkpoints/small/*"))
