@@ -14,7 +14,7 @@ export SWEEP_HOME ?= runs
 export RAY_USAGE_STATS_ENABLED ?= 0
 export MLFLOW_DISABLE_TELEMETRY ?= true
 
-.PHONY: help setup sweep plan trial ui report test check bench lint types
+.PHONY: help setup sweep plan trial ui report test check bench lint types readme
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -56,3 +56,6 @@ check: lint types test ## lint, types and tests: what CI runs
 
 bench: $(READY) ## this project beside its peers, same work, same run
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+readme: $(READY) ## the numbers of README.md, from the last sweep and bench
+	@$(BIN)/python -m benchmarks.readme
