@@ -26,6 +26,7 @@ class Ran:
     attempts: list[AttemptRecord]
     seconds: dict[str, tuple[float, float]]
     first_dispatch: float
+    first_start: float
     last_result: float
     tracked_at: float
 
@@ -59,8 +60,10 @@ def _read(ledger: Ledger, study_id: int, tracked_at: float) -> Ran:
     trials, attempts = ledger.trials(study_id), ledger.attempts(study_id)
     rows = ledger.rows(study_id)
     seconds = {trial.key: (trial.metrics.get("cost/seconds", sum(row.seconds for row in rows.get(trial.id, ()))),
-                           sum(row.eval_seconds for row in rows.get(trial.id, ()))) for trial in trials}
-    return Ran(trials=trials, attempts=attempts, seconds=seconds, first_dispatch=min(one.started_at for one in attempts),
+                           trial.metrics["cost/eval_share"] * trial.metrics["cost/seconds"] if "cost/eval_share" in trial.metrics
+                           else sum(row.eval_seconds for row in rows.get(trial.id, ()))) for trial in trials}
+    return Ran(trials=trials, attempts=attempts, seconds=seconds, first_dispatch=min(one.created_at for one in trials),
+               first_start=min(one.started_at for one in attempts),
                last_result=max(one.ended_at or 0.0 for one in attempts), tracked_at=tracked_at)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweeps.home import Home
 from sweeps.ledger import Ledger
-from sweeps.records import FAILED, FINAL_STATES, MEASURE, SEARCH, Holder, StudyRecord, TrialRecord
+from sweeps.records import FAILED, FINAL_STATES, MEASURE, SEARCH, Holder, StudyRecord, TrialRecord, last_line
 from sweeps.storage import labels_path, read_array, write_whole
 from sweeps.study import Study
 from trainable.config import nearest
@@ -107,8 +107,3 @@ def known_study(ledger: Ledger, name: str) -> StudyRecord:
         raise StudyError(f"study {name!r} has not begun in {ledger.name}{nearest(name, known)}"
                          f"; it knows {', '.join(known) or 'none'}")
     return record
-
-
-def last_line(text: str | None) -> str:
-    """The line of a traceback that says what happened."""
-    return ((text or "").strip().splitlines() or [""])[-1]

@@ -133,13 +133,13 @@ class _Search:
         self._settings[trial.number] = trial.setting
 
     def report(self, trial: TrialRecord, curve: Mapping[int, float]) -> bool:
-        known = self._frozen(trial.number)
+        """Every step is judged, also after one that says prune: each judgement leaves the trial's value at its rung for others."""
+        known, pruned = self._frozen(trial.number), False
         for step, epoch in rung_epochs(self._steps, trial.config["epochs"]).items():
             if epoch in curve and step not in known.intermediate_values:
                 self._storage.set_trial_intermediate_value(self._id(trial.number), step, curve[epoch])
-                if self._study.pruner.prune(self._study, self._frozen(trial.number)):
-                    return True
-        return False
+                pruned |= self._study.pruner.prune(self._study, self._frozen(trial.number))
+        return pruned
 
     def tell(self, trial: TrialRecord, value: float | None) -> None:
         if trial.state == FINISHED and value is not None and math.isfinite(value):

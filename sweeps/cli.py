@@ -6,6 +6,7 @@ Exit codes: 0 done, 2 wrong usage or study, 3 done but more trials failed than t
 
 import json
 import os
+import shlex
 import signal
 import socket
 import sys
@@ -21,16 +22,18 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeps.home import Home
+from sweeps.redaction import redact
 from sweeps.study import load_study, studies_shipped
-from trainable.errors import ConfigError, DataError, MixupSweepError, ModelError, StudyChanged, StudyError
+from trainable.errors import ConfigError, DataError, Diverged, MixupSweepError, ModelError, StudyChanged, StudyError
 
 if TYPE_CHECKING:
     from sweeps.analysis.results import StudyResults
 
-DONE, USAGE, FAILURES, INFRASTRUCTURE, INTERRUPTED, INTERRUPTED_TWICE = 0, 2, 3, 4, 5, 130
+USAGE, FAILURES, INFRASTRUCTURE, INTERRUPTED, INTERRUPTED_TWICE = 2, 3, 4, 5, 130
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
                   help="Hyper-parameter sweeps for mixup training: alpha's sweet spot, with an interval, per capacity.")
+STOP_SECONDS = 60.0
 PIPE_WIDTH = 140
 out = Console(highlight=False, width=None if sys.stdout.isatty() or os.environ.get("COLUMNS") else PIPE_WIDTH)
 
@@ -47,8 +50,12 @@ def main() -> None:
         app()
     except MixupSweepError as error:
         Console(stderr=True, highlight=False).print(f"error: {error}", markup=False, soft_wrap=True)
+        if isinstance(error, Diverged):
+            sys.exit(FAILURES)
         wrong = isinstance(error, ConfigError | DataError | ModelError | StudyChanged | StudyError)
         sys.exit(USAGE if wrong else INFRASTRUCTURE)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED_TWICE)
 
 
 @app.command()
@@ -71,9 +78,10 @@ def run(study: StudyName = "digits", sets: Sets = None, ledger: LedgerUrl = None
     if outcome.num_new == 0:
         out.print(f"{loaded.name} is complete: nothing was left to run")
     _show_results(outcome.results)
-    if not outcome.tracked:
-        out.print(f"MLflow does not have everything yet: mixup-sweep sync {study}", soft_wrap=True)
-    out.print(f"report  {outcome.report}\nMLflow  make ui STUDY={study}   (mixup-sweep ui {study})", soft_wrap=True)
+    if outcome.untracked:
+        text = f"MLflow lacks something ({outcome.untracked}); later: mixup-sweep sync {loaded.name}"
+        out.print(text, soft_wrap=True, markup=False)
+    out.print(f"report  {outcome.report}\nMLflow  make ui STUDY={loaded.name}   (mixup-sweep ui {loaded.name})", soft_wrap=True)
     if outcome.failed_share > loaded.tolerance:
         out.print(f"{outcome.num_failed} trials failed, more than the study tolerates ({loaded.tolerance:.0%}): "
                   "the report lists why.", soft_wrap=True)
@@ -123,10 +131,18 @@ def stop(study: StudyName = "digits", ledger: LedgerUrl = None) -> None:
         return
     if holder.host != socket.gethostname():
         raise StudyError(f"{name} is driven by process {holder.pid} on {holder.host}: stop it there")
-    os.kill(holder.pid, signal.SIGTERM)
-    while driver_of(home, name) is not None:
+    try:
+        os.kill(holder.pid, signal.SIGTERM)
+    except PermissionError:
+        raise StudyError(f"process {holder.pid}, which runs {name}, is another user's") from None
+    except ProcessLookupError:
+        pass
+    for _ in range(int(STOP_SECONDS / 0.2)):
+        if driver_of(home, name) is None:
+            out.print(f"{name} is stopped; nothing is lost")
+            return
         time.sleep(0.2)
-    out.print(f"{name} is stopped; nothing is lost")
+    out.print(f"{name} was asked to stop, and process {holder.pid} is still finishing")
 
 
 @app.command()
@@ -155,12 +171,14 @@ def report(study: StudyName = "digits", ledger: LedgerUrl = None, storage: Stora
 def sync(study: StudyName = "digits", ledger: LedgerUrl = None, tracking_uri: TrackingUri = None,
          storage: Storage = None) -> None:
     """Bring MLflow up to date with the ledger, also a new server from nothing."""
-    from sweeps.answer import answer
+    from sweeps.answer import answer, driver_of
     from sweeps.tracking import sync as bring
     home, name = Home.resolve(ledger=ledger, tracking_uri=tracking_uri, storage=storage), _name(study)
+    if (holder := driver_of(home, name)) is not None:
+        raise StudyError(f"{name} is being run by process {holder.pid} on {holder.host}, which keeps MLflow up to date itself")
     results, path = answer(home, name)
     bring(home, name, results, path)
-    out.print(f"{name} is complete in {home.tracking_uri}", soft_wrap=True)
+    out.print(f"MLflow at {redact(home.tracking_uri)} has all of {name}", soft_wrap=True)
 
 
 @app.command()
@@ -182,7 +200,7 @@ def _name(study: str) -> str:
 
 
 def _command() -> str:
-    return " ".join(["mixup-sweep", *sys.argv[1:]])
+    return redact(shlex.join(["mixup-sweep", *sys.argv[1:]]))
 
 
 def _show_results(results: "StudyResults") -> None:

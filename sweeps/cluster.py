@@ -46,9 +46,9 @@ class Node:
     gpus: float = 0.0
 
     def fits(self, cpus: float, gpus: float) -> int:
-        """How many trials of this size run here at a time."""
-        by_gpu = math.inf if gpus == 0 else self.gpus * (1 // gpus) if gpus < 1 else self.gpus // gpus
-        return int(min(self.cpus / cpus + 1e-9, by_gpu))
+        """How many trials of this size run here at a time. A trial's fraction of a GPU lies on one of them."""
+        by_gpu = math.inf if gpus == 0 else self.gpus * _times(1.0, gpus) if gpus < 1 else _times(self.gpus, gpus)
+        return int(min(_times(self.cpus, cpus), by_gpu))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +70,8 @@ def room(compute: Compute, nodes: Sequence[Node]) -> Room:
     `gpus: auto` is an equal share of a GPU, as small as the processors allow and at most MAX_TRIALS_PER_GPU to one.
     """
     gpus = _share_of_gpu(compute.cpus, nodes) if compute.gpus == "auto" else float(compute.gpus)
+    if gpus > 1 and gpus != int(gpus):
+        raise InfrastructureError(f"compute.gpus = {gpus:g}: must be a fraction of one GPU, or a whole number of them")
     num_fitting = sum(node.fits(compute.cpus, gpus) for node in nodes)
     if num_fitting == 0:
         wanted = f"{compute.cpus:g} CPUs" + (f" and {gpus:g} GPUs" if gpus else "")
@@ -86,8 +88,13 @@ def describe(nodes: Sequence[Node]) -> str:
 
 
 def _share_of_gpu(cpus: float, nodes: Sequence[Node]) -> float:
-    sharing = [node.cpus / cpus / node.gpus for node in nodes if node.gpus and node.cpus >= cpus]
-    return 1 / max(1, min(MAX_TRIALS_PER_GPU, int(max(sharing) + 1e-9))) if sharing else 0.0
+    sharing = [_times(node.cpus / node.gpus, cpus) for node in nodes if node.gpus and node.cpus >= cpus]
+    return 1 / max(1, min(MAX_TRIALS_PER_GPU, max(sharing))) if sharing else 0.0
+
+
+def _times(whole: float, part: float) -> int:
+    """How often `part` goes into `whole`; ten tenths go into one, whatever their round-off."""
+    return int(whole / part + 1e-9)
 
 
 @contextmanager
@@ -100,6 +107,7 @@ def connected(address: str | None, data_bytes: int) -> Iterator[list[Node]]:
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     ours = not ray.is_initialized()
     if ours:
+        check_address(address or os.environ.get("RAY_ADDRESS"))
         _init(address or os.environ.get("RAY_ADDRESS"), data_bytes)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
@@ -113,6 +121,13 @@ def nodes() -> list[Node]:
     """The machines of the cluster that are alive."""
     found = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     return [Node(cpus=resources.get("CPU", 0.0), gpus=resources.get("GPU", 0.0)) for resources in found]
+
+
+def check_address(address: str | None) -> None:
+    """InfrastructureError for an address that a driver cannot work from: Ray Client would run the driver's half elsewhere."""
+    if address is not None and address.startswith("ray://"):
+        raise InfrastructureError(f"the Ray cluster at {address}: Ray Client is not supported; run the driver on a machine of the "
+                                  "cluster, with --address auto or --address HOST:6379")
 
 
 def _init(address: str | None, data_bytes: int) -> None:

@@ -117,7 +117,8 @@ class Dispatch:
     @property
     def exhausted(self) -> bool:
         """Whether nothing is left to run, provided that the trials now running end well."""
-        return not self._resumable and not self._measures and self._measured == set(self.searches)
+        asked = all(search.spent for search in self.searches.values())
+        return asked and not self._resumable and not self._measures and self._measured == set(self.searches)
 
     def note_epochs(self, trial: TrialRecord, seconds: Iterable[float]) -> None:
         """Count the cost of new epochs of a search trial."""

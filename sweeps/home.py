@@ -30,7 +30,7 @@ class Home:
             root=root,
             ledger=ledger or environ.get("SWEEP_LEDGER") or f"sqlite:///{root / 'ledger.db'}",
             tracking_uri=tracking_uri or environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}",
-            storage=storage or environ.get("SWEEP_STORAGE") or str(root),
+            storage=_absolute(storage or environ.get("SWEEP_STORAGE") or str(root)),
         )
 
     @property
@@ -44,3 +44,8 @@ class Home:
 
     def report(self, study: str) -> Path:
         return self.reports / study / "index.html"
+
+
+def _absolute(storage: str) -> str:
+    """A URL as it is, a path made absolute: a worker's own folder is another one."""
+    return storage if "://" in storage else str(Path(storage).expanduser().resolve())

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
-from sweeps.records import FAILED, FINAL_STATES, INTERRUPTED, MEASURE, PENDING, RUNNING, SEARCH, TrialRecord
+from sweeps.records import FAILED, FINAL_STATES, MEASURE, RUNNING, SEARCH, TrialRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class Pace:
             return
         self.ended[trial.stage, trial.capacity] += 1
         self.num_failed += trial.state == FAILED
-        seconds = trial.metrics.get("cost/seconds") or (trial.ended_at or 0.0) - (trial.started_at or trial.ended_at or 0.0)
+        seconds = trial.metrics.get("cost/seconds", 0.0)  # a pruned trial has none, and its dates may span a night's interruption
         if trial.last_epoch and seconds > 0:
             _add(self.seconds_per_epoch[trial.capacity], seconds, trial.last_epoch)
             _add(self.epochs_per_trial[trial.stage, trial.capacity], trial.last_epoch, 1)
@@ -51,9 +51,6 @@ class Pace:
         """As planned, or as begun where more was begun than this plan asks for."""
         planned = sum(load.num_search if stage == SEARCH else load.num_measure for load in self.workloads)
         return max(planned, self.num_ended(stage))
-
-    def num_unfinished(self) -> int:
-        return sum(state in (PENDING, RUNNING, INTERRUPTED) for _, _, state in self.states.values())
 
     def seconds_left(self) -> float | None:
         """Wall time left, on as many workers as were seen busy at one time; None before the first trial has ended."""

@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from sweeps.pace import Pace
-from sweeps.records import FAILED, FINISHED, MEASURE, SEARCH, TrialRecord
+from sweeps.records import FAILED, FINISHED, MEASURE, SEARCH, TrialRecord, last_line
 
 PLAIN_LINE_SECONDS = 15.0
 
@@ -44,8 +44,7 @@ class Progress:
             if trial.state == FINISHED and trial.stage == SEARCH and value is not None:
                 self._best[trial.capacity] = min(value, self._best.get(trial.capacity, value))
         if trial.state == FAILED:
-            first = (trial.failure_text or "").strip().splitlines()[-1:] or [""]
-            self.say(f"trial {trial.key} failed: {trial.failure_class} {first[0]}")
+            self.say(f"trial {trial.key} failed: {trial.failure_class} {last_line(trial.failure_text)}")
 
     def say(self, text: str) -> None:
         """One line above the live one."""

@@ -191,3 +191,8 @@ class Decision:
     kind: str
     at: float
     detail: dict[str, Any]
+
+
+def last_line(text: str | None) -> str:
+    """The line of a traceback that says what happened."""
+    return ((text or "").strip().splitlines() or [""])[-1]

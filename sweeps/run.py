@@ -19,7 +19,7 @@ from sweeps.ledger import Ledger
 from sweeps.pace import Pace, Workload
 from sweeps.progress import Progress
 from sweeps.records import FAILED, FINISHED, INTERRUPTED, MEASURE, SEARCH, StudyRecord
-from sweeps.storage import labels_path, write_array
+from sweeps.storage import check_storage, labels_path, write_array
 from sweeps.study import Study
 from trainable.errors import LedgerError, StudyChanged
 
@@ -43,13 +43,13 @@ class RunOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a run came to: `num_new` trials ended in it, of `num_trials`. `tracked`: MLflow has everything."""
+    """What a run came to: `num_new` trials ended in it, of `num_trials`. `untracked`: why MLflow lacks something."""
 
     interrupted: bool
     num_new: int
     results: "StudyResults"
     report: Path
-    tracked: bool
+    untracked: str | None
     num_failed: int
     num_trials: int
 
@@ -64,21 +64,27 @@ def run_study(study: Study, home: Home, options: RunOptions, follow: Follow) -> 
     `follow(pace, objective=.., lag=..)` makes the progress display.
     """
     from sweeps import tracking
-    home.root.mkdir(parents=True, exist_ok=True)
+    check_storage(str(home.root))
+    check_storage(home.storage)
     if not options.defer_tracking:
         tracking.check(home.tracking_uri)
     source = prepared(study)
-    with opened(home) as ledger:
+    with joined(options.address, source), opened(home) as ledger:
         record = ledger.register_study(study.name, study.identity(), study.to_dict(), time.time())
         with driving(ledger, record):
             sweep = begun(study, ledger, record, source, home)
             tracker = tracking.Tracker(home.ledger, home.tracking_uri, study.name, home.artifacts)
-            interrupted, num_new = _run_trials(sweep, source, home, options, follow, tracker)
+            try:
+                interrupted, num_new = _run_trials(sweep, source, home, options, follow, tracker)
+            except BaseException:
+                tracker.finish(state=INTERRUPTED, timeout=10.0)
+                raise
             ledger.set_study(record.id, complete=sweep.complete)
             results = results_of(ledger, record, home.storage)
         report = write_answer(results, home)
         tracked = tracker.finish(results, report, state=INTERRUPTED if interrupted else FINISHED)
-        return Outcome(interrupted=interrupted, num_new=num_new, results=results, report=report, tracked=tracked,
+        return Outcome(interrupted=interrupted, num_new=num_new, results=results, report=report,
+                       untracked=None if tracked else "; ".join([*tracker.warnings, tracker.last_error or "not done in time"]),
                        num_failed=results.counts.get(FAILED, 0), num_trials=sum(results.counts.values()))
 
 
@@ -126,7 +132,7 @@ def _run_trials(sweep: "Sweep", source: "Source", home: Home, options: RunOption
         sweep.observers.append(progress.see)
         tracker.start()
         state = execute(sweep, source, Place(storage=home.storage, study=study.name), address=options.address)
-        for text in [*sweep.notes, *sweep.observer_errors]:
+        for text in [*sweep.notes, *sweep.observer_errors, *tracker.warnings]:
             progress.say(text)
     return state == STOPPED, pace.num_ended(SEARCH) + pace.num_ended(MEASURE) - num_before
 
@@ -138,6 +144,19 @@ def workloads(study: Study) -> tuple[Workload, ...]:
     num_measure = len(study.measure.alphas) * study.measure.splits * study.measure.seeds
     return tuple(Workload(capacity=capacity.label, num_search=study.search.max_trials, num_measure=num_measure, max_epochs=most)
                  for capacity in study.capacities)
+
+
+@contextmanager
+def joined(address: str | None, source: "Source") -> Iterator[None]:
+    """A cluster that was named is joined before anything is written; a local Ray starts only when there is a trial to run."""
+    named = address or os.environ.get("RAY_ADDRESS")
+    if not named:
+        yield
+        return
+    from sweeps.cluster import connected
+    from sweeps.executor import data_bytes
+    with connected(named, data_bytes(source)):
+        yield
 
 
 @contextmanager

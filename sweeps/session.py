@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from sweeps.attempt import Order
-from sweeps.records import Report
+from sweeps.records import Report, last_line
 from sweeps.sweep import Sweep
 from trainable.errors import InfrastructureError
 
@@ -79,7 +79,7 @@ class Session:
         stop = self.sweep.record(report)
         if stop:
             self._keys.pop(trial_id, None)
-            if report.end is None and not self.sweep.stopping:
+            if report.end is None and report.key not in self.sweep.unfinished:
                 self._dropped.append(report.key)
         return stop
 
@@ -91,7 +91,7 @@ class Session:
         self._num_lost += 1
         self.sweep.lost(key, text)
         if not self._num_reports and self._num_lost >= 2 * self.num_workers + 1:
-            self.fail(InfrastructureError(f"no worker could begin a trial: {text.splitlines()[-1]}"))
+            self.fail(InfrastructureError(f"no worker could begin a trial: {last_line(text)}"))
 
 
 @contextmanager

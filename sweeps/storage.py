@@ -11,6 +11,9 @@ from typing import Any
 import fsspec
 import numpy as np
 
+from sweeps.redaction import redact
+from trainable.errors import InfrastructureError
+
 
 def checkpoint_path(study: str, key: str) -> str:
     """Where a running trial keeps its checkpoint, below the storage."""
@@ -37,22 +40,23 @@ def write_array(storage: str, path: str, array: "np.ndarray[Any, Any]") -> str:
 
 def read_array(storage: str, path: str, digest: str | None = None) -> "np.ndarray[Any, Any] | None":
     """The array of a .npy file, or None when it is missing, damaged, or not the one that `digest` names."""
-    filesystem, whole = fsspec.url_to_fs(f"{storage}/{path}")
     try:
+        filesystem, whole = fsspec.url_to_fs(f"{storage}/{path}")
         content = filesystem.cat_file(whole)
         if digest is not None and _digest(content) != digest:
             return None
         loaded: np.ndarray[Any, Any] = np.load(io.BytesIO(content), allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+    except (OSError, ValueError, EOFError, ImportError):
         return None
     return loaded
 
 
-def remove_tree(storage: str, path: str) -> None:
-    """Remove a folder and what is in it; one that is not there is no error."""
-    filesystem, whole = fsspec.url_to_fs(f"{storage}/{path}")
-    if filesystem.exists(whole):
-        filesystem.rm(whole, recursive=True)
+def check_storage(storage: str) -> None:
+    """InfrastructureError, naming the place, where nothing can be written: before a trial has trained for nothing."""
+    try:
+        write_whole(f"{storage}/.writable", b"")
+    except (OSError, ValueError, ImportError) as error:
+        raise InfrastructureError(f"storage {redact(storage)} cannot be written: {redact(str(error))}") from error
 
 
 def write_whole(url: str, content: bytes) -> None:

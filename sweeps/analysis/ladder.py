@@ -76,12 +76,14 @@ def build_ladder(capacity: str, trials: Sequence[TrialRecord], measure: MeasureL
     """The ladder of one capacity from all trials of the study, at any moment of the run.
 
     Rungs are those planned and those measured. A ladder means one setting of the other knobs: where trials disagree
-    (the best setting changed between two runs) the setting of most finished trials counts, and the others are strays.
+    (the best setting changed between two runs) the setting of most finished trials counts,
+    of equals the newest, and the others are strays.
     """
     mine = [trial for trial in trials if trial.stage == MEASURE and trial.capacity == capacity]
     finished = [trial for trial in mine if trial.state == FINISHED]
     settings = Counter(knobs(trial) for trial in finished or mine)
-    chosen = settings.most_common(1)[0][0] if settings else ()
+    newest = {knobs(trial): trial.id for trial in sorted(mine, key=lambda trial: trial.id)}
+    chosen = max(settings, key=lambda setting: (settings[setting], newest[setting])) if settings else ()
     same = [trial for trial in finished if knobs(trial) == chosen]
     cells: dict[tuple[float, int], list[TrialRecord]] = {}
     for trial in sorted(same, key=lambda trial: trial.repeat):

@@ -1,6 +1,6 @@
 """The single statements of which the ledger's transactions are made. Each function runs inside one.
 
-Owns how records become rows. Decides nothing: what may be written is settled before, in `ledger_intake` and `ledger`.
+Owns how records become rows. Decides nothing: what may be written is settled before, in `ledger.intake` and `ledger`.
 """
 
 import uuid

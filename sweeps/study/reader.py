@@ -1,7 +1,7 @@
 """From a document to checked values: every key there, every single value allowed, every problem at its place.
 
 Owns unknown keys, defaults, credentials and the list of problems. Refuses to know what the values mean together
-(study_rules).
+(study.rules).
 """
 
 import copy

@@ -1,6 +1,6 @@
 """What the keys of a study mean together: the space, the model ladder, the ladder of alphas, the base configuration.
 
-Owns every check that needs more than one key; what only the registries of data and models know is in study_needs.
+Owns every check that needs more than one key; what only the registries of data and models know is in study.needs.
 Refuses to know files and lines: its problems carry dotted paths.
 """
 

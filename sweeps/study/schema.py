@@ -1,7 +1,7 @@
 """The keys of a study file in one table: path, default, allowed values and a line of help for each.
 
 Owns what a single key may hold. Keys that set a field of TrialConfig take default, range and help from there. Refuses
-to know how keys depend on each other (study_rules) and what is made of them (study).
+to know how keys depend on each other (study.rules) and what is made of them (study).
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Commands that only read must start at once: without torch, ray, optuna or mlflow."""
+"""Commands that only read must start at once: without torch, ray or mlflow."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ HEAVY = ("torch", "ray", "mlflow")
 @pytest.mark.parametrize("code", [
     "import sweeps.cli",
     "import sweeps.plan, sweeps.study; sweeps.plan.plan(sweeps.study.load_study('digits'))",
-    "import sweeps.ledger, sweeps.analysis.assemble, sweeps.report",
+    "import sweeps.answer, sweeps.analysis.assemble, sweeps.report, sweeps.optuna_study, sweeps.tracking",
     "import search_spaces.space, trainable.config, trainable.moments, trainable.data, trainable.models",
 ])
 def test_reading_commands_import_nothing_heavy(code: str) -> None:

@@ -243,6 +243,17 @@ def test_a_rung_is_reported_once_however_often_its_epoch_comes() -> None:
     assert not brain.report(worse, {2: 0.3})  # the same epoch again, after the trial was interrupted: the decision was taken
 
 
+def test_a_rebuilt_search_keeps_the_rungs_of_trials_that_reported_in_another_order() -> None:
+    """Replayed by number, the second trial meets a rival at its first rung that came later in truth: it keeps its second rung."""
+    study = make_study(rule="asha", max_trials=100, first=tuple({**FIRST[0], "epochs": 10} for _ in range(2)))
+    brain = Brain(study)
+    late, early = (record_of(brain.ask("width=0.5"), "width=0.5", INTERRUPTED, 0) for _ in range(2))
+    curves = {early.key: dict.fromkeys(range(1, 9), 0.2), late.key: dict.fromkeys(range(1, 5), 0.1)}
+    assert not brain.report(early, curves[early.key])
+    assert not brain.report(late, curves[late.key])
+    assert memory_of(rebuilt(study, [late, early], curves)) == memory_of(brain)
+
+
 def test_importance_finds_the_axis_that_matters() -> None:
     trials, _ = run(Brain(make_study(sampler="random", max_trials=100, first=())), 60)
     settings = [trial.setting for trial in trials]

@@ -22,10 +22,15 @@ class FakeSweep:
     def __init__(self, names: str = "abc", stops: dict[str, bool] | None = None) -> None:
         self.waiting, self.stops = list(names), stops or {}
         self.stopping, self.running, self.losses = False, set[str](), list[tuple[str, str]]()
+        self.interrupted = set[str]()
 
     @property
     def done(self) -> bool:
         return not self.running and (self.stopping or not self.waiting)
+
+    @property
+    def unfinished(self) -> set[str]:
+        return self.running | self.interrupted
 
     def next_trial(self) -> TrialSpec | None:
         if self.stopping or not self.waiting:
@@ -42,6 +47,8 @@ class FakeSweep:
         stop = report.end is not None or self.stops.get(report.key, False) or self.stopping
         if stop:
             self.running.discard(report.key)
+            if self.stopping and report.end is None:
+                self.interrupted.add(report.key)
         return stop
 
     def lost(self, key: str, text: str) -> None:

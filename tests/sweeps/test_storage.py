@@ -4,8 +4,10 @@ import pickle
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from sweeps.storage import read_array, remove_tree, write_array
+from sweeps.storage import check_storage, read_array, write_array
+from trainable.errors import InfrastructureError
 
 
 def test_an_array_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -43,6 +45,10 @@ def test_a_pickle_is_refused_without_running_it(tmp_path: Path, monkeypatch) -> 
 def test_a_memory_url_is_a_storage_too() -> None:
     write_array("memory://bucket", "x/y.npy", np.arange(3))
     assert read_array("memory://bucket", "x/y.npy").tolist() == [0, 1, 2]
-    remove_tree("memory://bucket", "x")
-    assert read_array("memory://bucket", "x/y.npy") is None
-    remove_tree("memory://bucket", "x")
+
+
+@pytest.mark.parametrize("place", ["/proc/nowhere", "nosuch://bucket/x"])
+def test_a_place_that_cannot_be_written_is_said_before_anything_runs(place: str) -> None:
+    with pytest.raises(InfrastructureError, match="cannot be written"):
+        check_storage(place)
+    assert read_array(place, "a.npy") is None

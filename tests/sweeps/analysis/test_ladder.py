@@ -53,6 +53,13 @@ def test_trials_at_a_setting_that_fewer_share_are_strays(made: SimpleNamespace) 
     assert (len(ladder.trials(0.1)), ladder.strays, ladder.missing(0.1)) == (3, 1, 1)
 
 
+def test_of_two_ladders_of_one_length_the_newer_counts(made: SimpleNamespace) -> None:
+    """More search found a better setting, and a whole second ladder was run at it."""
+    trials = [made.rung(1, "width=1", 0.1, 1), made.rung(2, "width=1", 0.1, 1, setting={"alpha": 0.1, "dropout": 0.5})]
+    for shown in (trials, trials[::-1]):
+        assert build_ladder("width=1", shown, made.Measure()).setting == {"dropout": 0.5}
+
+
 def test_a_ladder_without_results_knows_its_setting(made: SimpleNamespace) -> None:
     pending = made.rung(1, "width=1", 0.1, 1, state="PENDING", num_parameters=None)
     ladder = build_ladder("width=1", [pending], made.Measure())

@@ -1,0 +1,64 @@
+"""How many trials fit on which machines, and what is said where none does."""
+
+import pytest
+
+from sweeps.cluster import Node, Room, check_address, room
+from sweeps.study import Compute
+from trainable.errors import InfrastructureError
+
+
+def compute(cpus: float = 1, gpus: float | str = "auto", max_concurrent: int | None = None) -> Compute:
+    return Compute(cpus=cpus, gpus=gpus, max_concurrent=max_concurrent, retries=2)
+
+
+LAPTOP, SERVER, GPU_SERVER = Node(cpus=2), Node(cpus=64), Node(cpus=16, gpus=1)
+
+
+@pytest.mark.parametrize(("asked", "nodes", "expected"), [
+    (compute(), [LAPTOP], Room(cpus=1, gpus=0, num_workers=2)),
+    (compute(max_concurrent=1), [LAPTOP], Room(cpus=1, gpus=0, num_workers=1)),
+    (compute(max_concurrent=9), [LAPTOP], Room(cpus=1, gpus=0, num_workers=2)),
+    (compute(cpus=0.5), [LAPTOP], Room(cpus=0.5, gpus=0, num_workers=4)),
+    (compute(cpus=0.1), [LAPTOP], Room(cpus=0.1, gpus=0, num_workers=20)),
+    (compute(cpus=3), [LAPTOP, SERVER], Room(cpus=3, gpus=0, num_workers=21)),
+    (compute(), [LAPTOP, LAPTOP, SERVER], Room(cpus=1, gpus=0, num_workers=68)),
+    (compute(), [GPU_SERVER], Room(cpus=1, gpus=0.25, num_workers=4)),
+    (compute(cpus=8), [GPU_SERVER], Room(cpus=8, gpus=0.5, num_workers=2)),
+    (compute(cpus=16), [GPU_SERVER], Room(cpus=16, gpus=1, num_workers=1)),
+    (compute(), [Node(cpus=4, gpus=8)], Room(cpus=1, gpus=1, num_workers=4)),
+    (compute(), [LAPTOP, GPU_SERVER], Room(cpus=1, gpus=0.25, num_workers=4)),
+    (compute(gpus=0), [LAPTOP, GPU_SERVER], Room(cpus=1, gpus=0, num_workers=18)),
+    (compute(gpus=0.1), [GPU_SERVER], Room(cpus=1, gpus=0.1, num_workers=10)),
+    (compute(gpus=0.3), [GPU_SERVER], Room(cpus=1, gpus=0.3, num_workers=3)),
+    (compute(gpus=2), [Node(cpus=16, gpus=4)], Room(cpus=1, gpus=2, num_workers=2)),
+])
+def test_trials_fit_where_processors_and_gpus_are_on_one_machine(asked: Compute, nodes: list[Node], expected: Room) -> None:
+    assert room(asked, nodes) == expected
+
+
+@pytest.mark.parametrize(("asked", "nodes", "message"), [
+    (compute(cpus=3), [LAPTOP], "a trial needs 3 CPUs on one machine (compute.cpus, compute.gpus), but there is 1 machine with "
+                                "2 CPUs and 0 GPUs"),
+    (compute(cpus=3), [LAPTOP, LAPTOP], "but there is 2 machines with 2 CPUs and 0 GPUs"),
+    (compute(gpus=1), [LAPTOP], "a trial needs 1 CPUs and 1 GPUs on one machine"),
+    (compute(cpus=4, gpus=0.5), [LAPTOP, Node(cpus=2, gpus=1)],
+     "1 machine with 2 CPUs and 0 GPUs, 1 machine with 2 CPUs and 1 GPUs"),
+    (compute(), [], "but there is no machine"),
+    (compute(gpus=1.5), [Node(cpus=8, gpus=4)], "compute.gpus = 1.5: must be a fraction of one GPU, or a whole number of them"),
+])
+def test_what_does_not_fit_is_said_with_what_there_is(asked: Compute, nodes: list[Node], message: str) -> None:
+    with pytest.raises(InfrastructureError) as caught:
+        room(asked, nodes)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(("cpus", "threads"), [(0.25, 1), (1, 1), (1.5, 1), (4, 4)])
+def test_a_trial_has_as_many_threads_as_whole_processors(cpus: float, threads: int) -> None:
+    assert Room(cpus=cpus, gpus=0, num_workers=1).num_threads == threads
+
+
+def test_ray_client_is_refused_with_the_way_out() -> None:
+    with pytest.raises(InfrastructureError, match="run the driver on a machine of the cluster, with --address auto"):
+        check_address("ray://head:10001")
+    check_address("auto")
+    check_address(None)
