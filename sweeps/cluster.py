@@ -37,6 +37,8 @@ _SETTINGS = {
     "TUNE_WARN_THRESHOLD_S": "60",
 }
 
+_AUTHENTICATION = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
@@ -105,16 +107,19 @@ def connected(address: str | None, data_bytes: int) -> Iterator[list[Node]]:
     """
     os.environ.update({name: value for name, value in _SETTINGS.items() if name not in os.environ})
     logging.getLogger("ray").setLevel(logging.CRITICAL)
-    ours = not ray.is_initialized()
-    if ours:
-        check_address(address or os.environ.get("RAY_ADDRESS"))
-        _init(address or os.environ.get("RAY_ADDRESS"), data_bytes)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    if ray.is_initialized():
+        yield nodes()
+        return
+    check_address(address or os.environ.get("RAY_ADDRESS"))
+    before = {name: os.environ.get(name) for name in _AUTHENTICATION}
     try:
+        _init(address or os.environ.get("RAY_ADDRESS"), data_bytes)
         yield nodes()
     finally:
-        if ours:
-            ray.shutdown()
+        ray.shutdown()
+        for name, value in before.items():  # the next cluster may want another token, or none
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
 
 def nodes() -> list[Node]:

@@ -201,6 +201,13 @@ def test_the_best_setting_is_the_best_mean_of_its_arm() -> None:
     assert brain.best("width=0.25") is None
 
 
+def test_a_lucky_repeat_does_not_make_an_arm_the_best() -> None:
+    brain = Brain(make_study(max_trials=100, first=(FIRST[0], FIRST[1], FIRST[0])))
+    for value in (0.1, 0.25, 0.5):
+        brain.tell(record_of(brain.ask("width=0.5"), "width=0.5", FINISHED, 5), value)
+    assert brain.best("width=0.5") == FIRST[1]
+
+
 def test_equal_bests_go_to_the_first_asked() -> None:
     brain = Brain(make_study(max_trials=100))
     asks = [brain.ask("width=0.5") for _ in range(2)]
@@ -252,6 +259,18 @@ def test_a_rebuilt_search_keeps_the_rungs_of_trials_that_reported_in_another_ord
     assert not brain.report(early, curves[early.key])
     assert not brain.report(late, curves[late.key])
     assert memory_of(rebuilt(study, [late, early], curves)) == memory_of(brain)
+
+
+def test_the_median_rule_prunes_what_is_worse_than_half_and_decides_once() -> None:
+    brain = Brain(make_study(rule="median", max_trials=100, first=(FIRST[0],) * 7))
+    for number in range(5):
+        trial = record_of(brain.ask("width=0.5"), "width=0.5", FINISHED, 5)
+        assert not brain.report(trial, dict.fromkeys(range(1, 6), 0.1 * (number + 1)))
+        brain.tell(trial, 0.1 * (number + 1))
+    bad, good = (record_of(brain.ask("width=0.5"), "width=0.5", INTERRUPTED, 0) for _ in range(2))
+    assert brain.report(bad, {2: 0.31})
+    assert not brain.report(bad, {2: 0.31})
+    assert not brain.report(good, {2: 0.3})
 
 
 def test_importance_finds_the_axis_that_matters() -> None:

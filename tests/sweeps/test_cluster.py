@@ -37,8 +37,8 @@ def test_trials_fit_where_processors_and_gpus_are_on_one_machine(asked: Compute,
 
 
 @pytest.mark.parametrize(("asked", "nodes", "message"), [
-    (compute(cpus=3), [LAPTOP], "a trial needs 3 CPUs on one machine (compute.cpus, compute.gpus), but there is 1 machine with "
-                                "2 CPUs and 0 GPUs"),
+    (compute(cpus=3), [LAPTOP], "a trial needs 3 CPUs on one machine (compute.cpus, compute.gpus), but there is 1 machine "
+                                "with 2 CPUs and 0 GPUs"),
     (compute(cpus=3), [LAPTOP, LAPTOP], "but there is 2 machines with 2 CPUs and 0 GPUs"),
     (compute(gpus=1), [LAPTOP], "a trial needs 1 CPUs and 1 GPUs on one machine"),
     (compute(cpus=4, gpus=0.5), [LAPTOP, Node(cpus=2, gpus=1)],

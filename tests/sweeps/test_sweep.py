@@ -166,6 +166,27 @@ def test_hours_bound_the_search_of_each_capacity(desk: Callable[..., Desk]) -> N
     assert len(there.trials(MEASURE)) == 8
 
 
+def test_epochs_that_are_reported_again_cost_nothing(desk: Callable[..., Desk]) -> None:
+    there = desk(max_trials=2, capacities=(0.5,))
+    spec = there.sweep.next_trial()
+    there.sweep.record(report(spec, 1, 2, token="first"))
+    there.sweep.lost(spec.key, "gone")
+    again = there.sweep.next_trial()
+    there.sweep.record(report(again, 1, 3, token="second"))
+    assert there.sweep._dispatch.searches["width=0.5"].seconds == 3 * 30.0
+    there = there.again()
+    assert there.sweep._dispatch.searches["width=0.5"].seconds == 3 * 30.0
+
+
+def test_what_a_dead_driver_left_running_is_interrupted_at_the_start(desk: Callable[..., Desk]) -> None:
+    there = desk(max_trials=2)
+    spec = there.sweep.next_trial()
+    there.sweep.record(report(spec, 1, 2))
+    there = there.again()
+    assert there.ledger.trial(there.record.id, spec.key).state == INTERRUPTED
+    assert [attempt.state for attempt in there.ledger.attempts(there.record.id)] == [INTERRUPTED]
+
+
 def test_failed_trials_consume_the_budget_and_are_kept(desk: Callable[..., Desk]) -> None:
     there = desk(max_trials=4)
     for number in range(4):
