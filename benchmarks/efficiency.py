@@ -17,6 +17,7 @@ def study_efficiency(name: str = "digits") -> Result:
     evaluated = sum(eval_seconds for _, eval_seconds in ran.seconds.values())
     wall = ran.last_result - ran.first_dispatch
     efficiency = trained / (NUM_WORKERS * wall)
+    stock = peer("digits", 8)
     return Result(name="study_efficiency", ours=efficiency, unit="of workers' time", bar=">= 0.85", met=efficiency >= 0.85,
-                  n=len(ran.trials), peers={"stock Ray Tune": peer("digits", 8)},
+                  n=len(ran.trials), peers={} if stock is None else {"stock Ray Tune": stock},
                   detail={"evaluation's share": evaluated / trained, "wall s": wall})

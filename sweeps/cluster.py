@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import secrets
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ MAX_TRIALS_PER_GPU = 4
 """Most trials that `gpus: auto` puts on one GPU: a small model leaves it idle, but each process takes memory of its own."""
 OBJECT_STORE_BYTES = 192 * 2**20
 """The local object store, beside the data. Reports are small, and Ray's own default is a third of the machine's memory."""
+CONNECT_SECONDS = 5.0
 
 _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -38,6 +40,7 @@ _SETTINGS = {
 }
 
 _AUTHENTICATION = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")
+_OWN_TOKEN = secrets.token_hex(32)  # one for the life of the process, since Ray keeps the first it has seen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,10 +132,23 @@ def nodes() -> list[Node]:
 
 
 def check_address(address: str | None) -> None:
-    """InfrastructureError for an address that a driver cannot work from: Ray Client would run the driver's half elsewhere."""
-    if address is not None and address.startswith("ray://"):
-        raise InfrastructureError(f"the Ray cluster at {address}: Ray Client is not supported; run the driver on a machine of the "
-                                  "cluster, with --address auto or --address HOST:6379")
+    """InfrastructureError, within seconds, for an address that is none, that nobody answers at, or of Ray Client.
+
+    Ray itself tries an address without an answer for many minutes. Ray Client would run the driver's half elsewhere.
+    """
+    if address in (None, "auto", "local"):
+        return
+    where = f"the Ray cluster at {address}"
+    if address.startswith("ray://"):
+        raise InfrastructureError(f"{where}: Ray Client is not supported; run the driver on a machine of the cluster, with "
+                                  "--address auto or --address HOST:6379")
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise InfrastructureError(f"{where}: an address is HOST:PORT, such as 10.0.0.1:6379, or auto")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
+    except OSError as error:
+        raise InfrastructureError(f"{where} does not answer: {error}") from error
 
 
 def _init(address: str | None, data_bytes: int) -> None:
@@ -155,7 +171,7 @@ def _authenticate(mode: str) -> None:
     Ray listens on every interface, so a local cluster without a token would run anybody's code.
     """
     if mode == "token" and not _has_token():
-        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+        os.environ["RAY_AUTH_TOKEN"] = _OWN_TOKEN
     os.environ.setdefault("RAY_AUTH_MODE", mode)
     Config.initialize("")  # Ray reads its settings when it is imported, which has happened
 

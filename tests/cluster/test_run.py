@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from sweeps.home import Home
 from sweeps.ledger import Ledger
 from sweeps.records import FINAL_STATES, INTERRUPTED
+from trainable.errors import LedgerError
 
 pytestmark = pytest.mark.cluster
 
@@ -55,8 +57,9 @@ def mlflow_states(home: Path) -> Counter[str]:
 def wait_for_trials(home: Path, count: int, process: "subprocess.Popen[str]") -> None:
     """Until the ledger has this many finished trials."""
     while process.poll() is None:
-        if (home / "ledger.db").exists() and sum(trial.state in FINAL_STATES for trial in ledger_trials(home)) >= count:
-            return
+        with suppress(LedgerError):  # the file is there a moment before its tables are
+            if (home / "ledger.db").exists() and sum(trial.state in FINAL_STATES for trial in ledger_trials(home)) >= count:
+                return
         time.sleep(0.05)
     pytest.fail(f"the run ended before {count} trials had: {process.communicate()[0]}")
 

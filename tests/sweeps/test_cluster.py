@@ -1,5 +1,8 @@
 """How many trials fit on which machines, and what is said where none does."""
 
+import re
+import socket
+
 import pytest
 
 from sweeps.cluster import Node, Room, check_address, room
@@ -57,8 +60,18 @@ def test_a_trial_has_as_many_threads_as_whole_processors(cpus: float, threads: i
     assert Room(cpus=cpus, gpus=0, num_workers=1).num_threads == threads
 
 
-def test_ray_client_is_refused_with_the_way_out() -> None:
-    with pytest.raises(InfrastructureError, match="run the driver on a machine of the cluster, with --address auto"):
-        check_address("ray://head:10001")
+@pytest.mark.parametrize(("address", "message"), [
+    ("nonsense", "an address is HOST:PORT, such as 10.0.0.1:6379, or auto"), ("10.0.0.1:", "an address is HOST:PORT"),
+    (":6379", "an address is HOST:PORT"), ("10.0.0.1:99999", "an address is HOST:PORT"), ("", "an address is HOST:PORT"),
+    ("ray://head:10001", "run the driver on a machine of the cluster, with --address auto"),
+    ("127.0.0.1:1", "the Ray cluster at 127.0.0.1:1 does not answer"), ("no.such.host.invalid:6379", "does not answer")])
+def test_an_address_that_leads_nowhere_is_refused(address: str, message: str) -> None:
+    with pytest.raises(InfrastructureError, match=re.escape(message)):
+        check_address(address)
+
+
+def test_an_address_where_somebody_answers_is_taken() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        check_address(f"127.0.0.1:{server.getsockname()[1]}")
     check_address("auto")
     check_address(None)
