@@ -56,7 +56,7 @@ def digits(config: dict[str, Any]) -> None:
 
 
 def main(kind: str, num_trials: int, folder: Path) -> float:
-    ray.init(num_cpus=NUM_WORKERS, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init("local", num_cpus=NUM_WORKERS, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     tracking = f"sqlite:///{folder / 'mlflow.db'}"
     callback = MLflowLoggerCallback(tracking_uri=tracking, experiment_name="stock")
     _warm_up(tracking)
