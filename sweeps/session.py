@@ -101,9 +101,10 @@ def signals(session: Session) -> Iterator[None]:
         yield
         return
 
-    def handle(_number: int, _frame: FrameType | None) -> None:
+    def handle(number: int, _frame: FrameType | None) -> None:
         if session.sweep.stopping:
             raise KeyboardInterrupt
+        session.sweep.notes.append(f"stopped by {signal.Signals(number).name}")
         session.stop()
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}

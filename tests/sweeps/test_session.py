@@ -22,6 +22,7 @@ class FakeSweep:
     def __init__(self, names: str = "abc", stops: dict[str, bool] | None = None) -> None:
         self.waiting, self.stops = list(names), stops or {}
         self.stopping, self.running, self.losses = False, set[str](), list[tuple[str, str]]()
+        self.notes: list[str] = []
         self.interrupted = set[str]()
 
     @property
@@ -176,6 +177,7 @@ def test_the_first_signal_stops_the_second_raises_and_handlers_are_put_back(numb
     with signals(session):
         os.kill(os.getpid(), number)
         assert sweep.stopping
+        assert sweep.notes == [f"stopped by {signal.Signals(number).name}"]
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), number)
     assert {one: signal.getsignal(one) for one in before} == before
