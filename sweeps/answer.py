@@ -8,6 +8,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 from sweeps.home import Home
 from sweeps.ledger import Ledger
 from sweeps.records import FAILED, FINAL_STATES, MEASURE, SEARCH, Holder, StudyRecord, TrialRecord, last_line
@@ -84,6 +86,14 @@ def driver_of(home: Home, name: str) -> Holder | None:
         return ledger.driver(known_study(ledger, name).id, time.time())
     finally:
         ledger.close()
+
+
+def is_driver(holder: Holder) -> bool:
+    """Whether the process of that number on this host is the driver itself, and not one that was given its number after it died."""
+    try:
+        return bool(psutil.Process(holder.pid).create_time() <= holder.heartbeat_at)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def measure_count(study: Study) -> int:

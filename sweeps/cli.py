@@ -123,7 +123,7 @@ def status(study: StudyName = "digits", as_json: Annotated[bool, typer.Option("-
 @app.command()
 def stop(study: StudyName = "digits", ledger: LedgerUrl = None) -> None:
     """Ask the driver of a study to checkpoint and end; the same `run` goes on later."""
-    from sweeps.answer import driver_of
+    from sweeps.answer import driver_of, is_driver
     home, name = Home.resolve(ledger=ledger), _name(study)
     holder = driver_of(home, name)
     if holder is None:
@@ -131,6 +131,9 @@ def stop(study: StudyName = "digits", ledger: LedgerUrl = None) -> None:
         return
     if holder.host != socket.gethostname():
         raise StudyError(f"{name} is driven by process {holder.pid} on {holder.host}: stop it there")
+    if not is_driver(holder):
+        out.print(f"nobody is running {name}: its driver, process {holder.pid}, is gone")
+        return
     try:
         os.kill(holder.pid, signal.SIGTERM)
     except PermissionError:
