@@ -9,10 +9,11 @@ from benchmarks.efficiency import study_efficiency
 from benchmarks.memory import memory
 from benchmarks.overhead import flat_cost, trial_overhead
 from benchmarks.result import table, versions, write
-from benchmarks.step import step_overhead
+from benchmarks.step import mixup_overhead, public_loop, step_overhead
 from sweeps.home import Home
 
-ALL = {one.__name__: one for one in (step_overhead, trial_overhead, flat_cost, memory, study_efficiency)}
+ALL = {one.__name__: one for one in (
+    step_overhead, mixup_overhead, public_loop, trial_overhead, flat_cost, memory, study_efficiency)}
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from sweeps.study import load_study
 
 NOOP = "benchmarks.noop:run_noop"
 WARM_UP_SECONDS = 25.0
-PEER_SECONDS = 120.0
+PEER_SECONDS = 400.0
 STUDY = """
 name: noop
 data: {{name: digits, train_size: 200, val_size: 100}}

@@ -1,11 +1,13 @@
-"""A training step against the bare forward, backward and optimiser step on the same tensors."""
+"""What a training step costs: against the bare step on the same tensors, against ERM, and against a loop as users write it."""
 
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
+from benchmarks.public_loop import PublicLoop
 from benchmarks.result import Result
 from trainable.config import TrialConfig
 from trainable.data import load
@@ -14,25 +16,60 @@ from trainable.learner import Learner
 from trainable.vicinity import batch_bounds
 
 NUM_ROUNDS, NUM_EPOCHS = 15, 4
+SOURCE = load("digits")
+FAMILY: dict[str, dict[str, Any]] = {
+    "mixup": {"alpha": 1.0}, "mixup, lambda a sample": {"alpha": 1.0, "lam_per": "sample"},
+    "cutmix": {"method": "cutmix", "alpha": 1.0}, "manifold_mixup": {"method": "manifold_mixup", "alpha": 1.0},
+    "label_free_mixup": {"method": "label_free_mixup", "alpha": 1.0}, "noise": {"method": "noise", "noise_std": 0.3},
+    "approximate_mixup": {"method": "approximate_mixup", "alpha": 1.0},
+    "approximate_mixup with R2": {"method": "approximate_mixup", "alpha": 1.0, "approximate_terms": "all"},
+}
 
 
 def step_overhead() -> Result:
     """Median over rounds of ours / bare, the two taking turns, for ERM and for mixup at the default study's widest model."""
-    torch.set_num_threads(1)
-    source = load("digits")
-    ratios = {}
-    for name, alpha in (("erm", 0.0), ("mixup", 1.0)):
-        config = TrialConfig(alpha=alpha, label_noise=0.2, train_size=1000, val_size=297, epochs=1000)
-        learner = Learner(config, source, resolve("cpu"))
-        bare = _bare(Learner(config, source, resolve("cpu")))
-        ratios[name] = _ratio(lambda learner=learner: _epochs(learner), bare)
+    ratios = {name: _ratio(_epochs(_learner(alpha=alpha)), _bare(_learner(alpha=alpha)))
+              for name, alpha in (("erm", 0.0), ("mixup", 1.0))}
     return Result(name="step_overhead", ours=ratios["mixup"], unit="x bare step", bar="<= 1.10", met=ratios["mixup"] <= 1.10,
                   n=NUM_ROUNDS, detail={"alpha = 0": ratios["erm"]})
 
 
-def _epochs(learner: Learner) -> None:
-    for epoch in range(1, NUM_EPOCHS + 1):
-        learner.train_epoch(epoch)
+def mixup_overhead() -> Result:
+    """Median over rounds of an epoch with each method over one of ERM, taking turns: what mixing itself costs."""
+    erm = _epochs(_learner())
+    ratios = {name: _ratio(_epochs(_learner(**changes)), erm) for name, changes in FAMILY.items()}
+    ours = ratios.pop("mixup")
+    return Result(name="mixup_overhead", ours=ours, unit="x ERM step", bar="<= 1.05", met=ours <= 1.05, n=NUM_ROUNDS, detail=ratios)
+
+
+def public_loop() -> Result:
+    """Median over rounds of the time that the loop of `benchmarks.public_loop` takes over ours, taking turns; no evaluation."""
+    ours = _epochs(_learner(alpha=1.0))
+    ratios = {workers: _ratio(_public(workers), ours) for workers in (2, 0)}
+    return Result(name="public_loop", ours=ratios[2], unit="x faster than the loop with 2 loader workers", bar=">= 1.5",
+                  met=ratios[2] >= 1.5, n=NUM_ROUNDS, detail={"without loader workers": ratios[0]})
+
+
+def _learner(**changes: Any) -> Learner:
+    torch.set_num_threads(1)
+    config = TrialConfig(label_noise=0.2, train_size=1000, val_size=297, epochs=1000, **changes)
+    return Learner(config, SOURCE, resolve("cpu"))
+
+
+def _epochs(learner: Learner) -> Callable[[], None]:
+    def run() -> None:
+        for epoch in range(1, NUM_EPOCHS + 1):
+            learner.train_epoch(epoch)
+    return run
+
+
+def _public(num_workers: int) -> Callable[[], None]:
+    loop = PublicLoop(_learner(alpha=1.0), num_workers)
+
+    def run() -> None:
+        for _ in range(NUM_EPOCHS):
+            loop.epoch()
+    return run
 
 
 def _bare(learner: Learner) -> Callable[[], None]:
@@ -53,9 +90,9 @@ def _bare(learner: Learner) -> Callable[[], None]:
     return run
 
 
-def _ratio(ours: Callable[[], None], bare: Callable[[], None]) -> float:
-    ours(), bare()
-    return statistics.median(_seconds(ours) / _seconds(bare) for _ in range(NUM_ROUNDS))
+def _ratio(ours: Callable[[], None], other: Callable[[], None]) -> float:
+    ours(), other()
+    return statistics.median(_seconds(ours) / _seconds(other) for _ in range(NUM_ROUNDS))
 
 
 def _seconds(run: Callable[[], None]) -> float:

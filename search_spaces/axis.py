@@ -10,10 +10,14 @@ from typing import Any, ClassVar
 from search_spaces.condition import When
 from trainable.config import FIELDS, nearest
 from trainable.errors import ConfigError, Problem
+from trainable.methods import OPTIONS
 
-SEARCHABLE = ("alpha", "weight_decay", "dropout", "epochs", "lam_per", "pairing", "label_smoothing", "optimizer", "lr",
-              "momentum", "schedule", "warmup_fraction", "batch_size", "precision")
-"""The fields of TrialConfig that may be an axis, the four named axes first. Data, model and seeds are not searched."""
+SEARCHABLE = ("method", "alpha", "weight_decay", "dropout", "epochs", *(name for name in OPTIONS if name != "alpha"),
+              "optimizer", "lr", "momentum", "schedule", "warmup_fraction", "batch_size", "precision")
+"""The fields of TrialConfig that may be an axis: the method, the four named axes, its options, how it is trained.
+
+Data, model and seeds are not searched.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ Reads and never writes the ledger, so it may run beside a driver. Imports neithe
 
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import psutil
 
 from sweeps.home import Home
 from sweeps.ledger import Ledger
+from sweeps.plan_cost import num_trials
 from sweeps.records import FAILED, FINAL_STATES, MEASURE, SEARCH, Holder, StudyRecord, TrialRecord, last_line
 from sweeps.storage import labels_path, read_array, write_whole
 from sweeps.study import Study
@@ -46,6 +48,7 @@ def write_answer(results: "StudyResults", home: Home) -> Path:
 def results_of(ledger: Ledger, record: StudyRecord, storage: str) -> "StudyResults":
     """Everything the ledger and the stored predictions say about a study."""
     from sweeps.analysis.assemble import analyse
+    from sweeps.analysis.findings import find
     from sweeps.analysis.importance import with_importance
     from sweeps.optuna_study import importance
     study = Study.from_dict(record.spec)
@@ -54,7 +57,10 @@ def results_of(ledger: Ledger, record: StudyRecord, storage: str) -> "StudyResul
         return trial.predictions_path and read_array(storage, trial.predictions_path, trial.predictions_digest)
 
     labels = read_array(storage, labels_path(study.name))
-    results = analyse(study, ledger.trials(record.id), ledger.rows(record.id), ledger.attempts(record.id), predictions, labels)
+    trials = ledger.trials(record.id)
+    results = analyse(study, trials, ledger.rows(record.id), ledger.attempts(record.id), predictions, labels)
+    results = replace(results, findings=find([found.capacity for found in results.capacities], study, trials,
+                                             ledger.findings(record.id), ledger.study_findings(record.id)))
     return with_importance(results, lambda settings, values: importance(study.space, settings, values, study.seed))
 
 
@@ -70,7 +76,7 @@ def study_status(home: Home, name: str) -> dict[str, Any]:
     counts = {stage: dict(sorted(Counter(trial.state for trial in trials if trial.stage == stage).items()))
               for stage in (SEARCH, MEASURE)}
     failures = Counter((trial.failure_class or "", last_line(trial.failure_text)) for trial in trials if trial.state == FAILED)
-    planned = {SEARCH: study.search.max_trials * len(study.capacities), MEASURE: measure_count(study)}
+    planned = {stage: len(study.capacities) * num_trials(study, stage) for stage in (SEARCH, MEASURE)}
     return {
         "study": name, "driver": f"process {holder.pid} on {holder.host}" if holder else None,
         "complete": all(trial.state in FINAL_STATES for trial in trials) and bool(record.provenance.get("complete")),
@@ -94,11 +100,6 @@ def is_driver(holder: Holder) -> bool:
         return bool(psutil.Process(holder.pid).create_time() <= holder.heartbeat_at)
     except psutil.NoSuchProcess:
         return False
-
-
-def measure_count(study: Study) -> int:
-    """How many trials the measure stage asks for."""
-    return len(study.capacities) * len(study.measure.alphas) * study.measure.splits * study.measure.seeds
 
 
 def open_existing(home: Home) -> Ledger:

@@ -18,8 +18,8 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sweeps.records import FAILED, FINISHED, End, Report, Row, TrialSpec
-from sweeps.storage import checkpoint_path, predictions_path, write_array
+from sweeps.records import FAILED, FINISHED, MEASURE, TRANSFER, TRANSFER_REPLICATE, End, Report, Row, TrialSpec
+from sweeps.storage import checkpoint_path, predictions_path, weights_path, write_array, write_whole
 from trainable.config import TrialConfig
 from trainable.data import Source
 from trainable.errors import Diverged
@@ -37,11 +37,15 @@ Runner = Callable[..., "Generator[EpochRow, None, Outcome]"]
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where attempts run: the storage that all workers and the driver reach (a path or fsspec URL), the study, the device."""
+    """Where attempts run: the storage that all workers and the driver reach (a path or fsspec URL), the study, the device.
+
+    `diagnostics` are the study's: see `extras`.
+    """
 
     storage: str
     study: str
     device: str = "cpu"
+    diagnostics: tuple[str, ...] = ()
     node: str = field(default_factory=socket.gethostname)
     slice_seconds: float = SLICE_SECONDS
     checkpoint_seconds: float = CHECKPOINT_SECONDS
@@ -110,18 +114,40 @@ class Attempt:
     def _run(self) -> "Generator[EpochRow, None, End]":
         try:
             config = TrialConfig.from_dict(self._spec.config)
-            outcome = yield from self._runner(config, self._source, self._place.device, slot=self._slot)
+            asked = extras(self._spec, self._place)
+            outcome = yield from self._runner(config, self._source, self._place.device, slot=self._slot, **asked)
             path = predictions_path(self._place.study, self._spec.key)
             digest = write_array(self._place.storage, path, outcome.predictions)
+            if asked.get("keep_weights"):
+                keep_weights(outcome.weights or {}, self._spec.key, self._place)
         except Exception as error:
             return failure(error)
         return End(state=FINISHED, metrics=outcome.metrics, num_parameters=outcome.num_parameters, predictions_path=path,
-                   predictions_digest=digest, provenance=provenance(self._place.device))
+                   predictions_digest=digest, provenance=provenance(self._place.device),
+                   findings=outcome.curves if asked else {})
 
     def _report(self, rows: list[Row], end: End | None) -> Report:
         self._ended = end is not None
         return Report(key=self._spec.key, token=self._token, worker=f"{socket.gethostname()}:{os.getpid()}",
                       node=self._place.node, device=self._place.device, started_at=self._started_at, rows=tuple(rows), end=end)
+
+
+def extras(spec: TrialSpec, place: Place) -> dict[str, Any]:
+    """What `run_trial` is asked for beyond training: diagnostics, and the weights of the trials that attack each other.
+
+    Nothing in the search stage: its trials are many and pruned.
+    """
+    if spec.stage != MEASURE or not place.diagnostics:
+        return {}
+    attacks = TRANSFER in place.diagnostics and spec.replicate == TRANSFER_REPLICATE
+    own = tuple(name for name in place.diagnostics if name != TRANSFER)
+    return {"diagnostics": own, "keep_weights": attacks} if own or attacks else {}
+
+
+def keep_weights(weights: dict[str, Any], key: str, place: Place) -> None:
+    """Weights in the storage, with their digest, in the form of a checkpoint. Raises OSError."""
+    from trainable.checkpoint import dumps
+    write_whole(f"{place.storage}/{weights_path(place.study, key)}", dumps(weights, key))
 
 
 def failure(error: Exception) -> End:

@@ -24,7 +24,16 @@ from rich.text import Text
 from sweeps.home import Home
 from sweeps.redaction import redact
 from sweeps.study import load_study, studies_shipped
-from trainable.errors import ConfigError, DataError, Diverged, MixupSweepError, ModelError, StudyChanged, StudyError
+from trainable.errors import (
+    AddressError,
+    ConfigError,
+    DataError,
+    Diverged,
+    MixupSweepError,
+    ModelError,
+    StudyChanged,
+    StudyError,
+)
 
 if TYPE_CHECKING:
     from sweeps.analysis.results import StudyResults
@@ -52,7 +61,7 @@ def main() -> None:
         Console(stderr=True, highlight=False).print(f"error: {error}", markup=False, soft_wrap=True)
         if isinstance(error, Diverged):
             sys.exit(FAILURES)
-        wrong = isinstance(error, ConfigError | DataError | ModelError | StudyChanged | StudyError)
+        wrong = isinstance(error, AddressError | ConfigError | DataError | ModelError | StudyChanged | StudyError)
         sys.exit(USAGE if wrong else INFRASTRUCTURE)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED_TWICE)
@@ -152,11 +161,13 @@ def stop(study: StudyName = "digits", ledger: LedgerUrl = None) -> None:
 def trial(sets: Sets = None,
           study: Annotated[str | None, typer.Option(help="take data, model and training from this study")] = None,
           root: Annotated[str | None, typer.Option(help="where the dataset lies")] = None,
-          device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0 ..")] = "auto") -> None:
+          device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0 ..")] = "auto",
+          diagnostics: Annotated[str, typer.Option(help="computed at the end, such as calibration,jacobian")] = "") -> None:
     """One trial in this process, without Ray and MLflow: a row an epoch, then the final metrics."""
-    from sweeps.single import run_single, trial_config
+    from sweeps.single import diagnostics_of, run_single, trial_config
+    names = diagnostics_of(diagnostics)
     config, source = trial_config(sets or [], study, root)
-    for row in run_single(config, source, device):
+    for row in run_single(config, source, device, names):
         print(row, flush=True)
 
 
@@ -207,10 +218,16 @@ def _command() -> str:
 
 
 def _show_results(results: "StudyResults") -> None:
-    from sweeps.tables import headline, headline_table, table_note
+    from sweeps.tables import arms_note, arms_table, headline, headline_table, table_note
     shown = headline_table(results)
     _table(f"study {results.study}", [dict(zip(shown.columns, row, strict=True)) for row in shown.rows], shown.numeric)
     out.print(table_note(results), soft_wrap=True)
+    arms = arms_table(results)
+    for capacity in dict.fromkeys(row[0] for row in arms.rows):
+        rows = [dict(zip(arms.columns[1:-1], row[1:-1], strict=True)) for row in arms.rows if row[0] == capacity]
+        _table(f"arms at {capacity}", rows, arms.numeric)
+    if arms.rows:
+        out.print(arms_note(results), soft_wrap=True)
     for sentence in headline(results):
         out.print(f"- {sentence}", soft_wrap=True)
     for note in results.notes:

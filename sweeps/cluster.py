@@ -18,7 +18,7 @@ import ray
 from ray._raylet import Config  # type: ignore[attr-defined]
 
 from sweeps.study import Compute
-from trainable.errors import InfrastructureError
+from trainable.errors import AddressError, InfrastructureError
 
 MAX_TRIALS_PER_GPU = 4
 """Most trials that `gpus: auto` puts on one GPU: a small model leaves it idle, but each process takes memory of its own."""
@@ -132,7 +132,7 @@ def nodes() -> list[Node]:
 
 
 def check_address(address: str | None) -> None:
-    """InfrastructureError, within seconds, for an address that is none, that nobody answers at, or of Ray Client.
+    """AddressError, within seconds, for an address that is none, that nobody answers at, or of Ray Client.
 
     Ray itself tries an address without an answer for many minutes. Ray Client would run the driver's half elsewhere.
     """
@@ -140,15 +140,15 @@ def check_address(address: str | None) -> None:
         return
     where = f"the Ray cluster at {address}"
     if address.startswith("ray://"):
-        raise InfrastructureError(f"{where}: Ray Client is not supported; run the driver on a machine of the cluster, with "
+        raise AddressError(f"{where}: Ray Client is not supported; run the driver on a machine of the cluster, with "
                                   "--address auto or --address HOST:6379")
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise InfrastructureError(f"{where}: an address is HOST:PORT, such as 10.0.0.1:6379, or auto")
+        raise AddressError(f"{where}: an address is HOST:PORT, such as 10.0.0.1:6379, or auto")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
     except OSError as error:
-        raise InfrastructureError(f"{where} does not answer: {error}") from error
+        raise AddressError(f"{where} does not answer: {error}") from error
 
 
 def _init(address: str | None, data_bytes: int) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Protocol
 
-from sweeps.plan import measure_specs, plan
+from sweeps.plan import impossible_arms, measure_specs, plan
 from sweeps.records import FINAL_STATES, SEARCH, TrialRecord, TrialSpec
 from sweeps.study import Study
 
@@ -147,6 +147,8 @@ class Dispatch:
         if best is None and self._study.measure.at == "best":
             self.notes.append(f"{capacity} is not measured: none of its {search.num_asked} search trials finished")
             return
+        for name in impossible_arms(self._study, capacity, best or {}):
+            self.notes.append(f"{capacity}: arm {name} is not measured: what it sets contradicts the best setting found")
         for spec in measure_specs(self._study, self._data_digest, {capacity: best or {}}):
             if spec.key not in self._known:
                 self._known.add(spec.key)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from sweeps.analysis.results import StudyResults
-from sweeps.charts import ladder, search, timeline
+from sweeps.charts import diagnostics, ladder, search, timeline
 from sweeps.charts.canvas import Chart
 from sweeps.quantities import GAP, TRAIN_ERROR
 
@@ -59,13 +59,24 @@ CATALOGUE = (
     Entry("timeline", RUN, 0, "Timeline of the trials", timeline.timeline),
 )
 
+DIAGNOSED = (
+    Entry("reliability", "calibration", 0, "Reliability", diagnostics.reliability),
+    Entry("attacks", "robustness", 0, "Error under attack", diagnostics.attacks),
+    Entry("memorised", "memorisation", 0, "Error by epoch", diagnostics.memorisation),
+    Entry("miss_rate", "between_samples", 0, "Miss rate", diagnostics.between("miss", "Miss rate", "%", 100.0)),
+    Entry("gradient_norm", "between_samples", 1, "Gradient norm",
+          diagnostics.between("gradient_norm", "Gradient norm", "nats per unit of input", 1.0)),
+)
+"""Pictures of the diagnostics; the section is the diagnostic's name. One a capacity where it found something."""
+
 
 def figures(results: StudyResults) -> dict[str, go.Figure]:
     """Every figure the data can fill, by a name fit for a file, in the order of the page.
 
     `layout.meta` holds title and caption. Raises ValueError where a chart is not what plotly takes: a defect of ours.
     """
-    return {name: figure(chart) for entry in CATALOGUE for name, chart in entry.charts(results).items()}
+    return {name: figure(chart) for entry in (*CATALOGUE, *DIAGNOSED)
+            for name, chart in entry.charts(results).items()}
 
 
 def figure(chart: Chart) -> go.Figure:

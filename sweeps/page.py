@@ -68,6 +68,8 @@ tbody tr:last-child > * { border-bottom:0 }
 
 figure { margin:1.5em 0 0; break-inside:avoid }
 figcaption { margin-top:.3em; max-width:95ch }
+.topic { font-size:1.1rem; margin:2em 0 0 }
+.heat td { min-width:3.4em }
 .aside { margin-top:1.5em; max-width:22rem }
 .empty { border:1px dashed var(--line); border-radius:10px; padding:18px; color:var(--soft) }
 .legend { display:flex; flex-wrap:wrap; gap:2px 14px; margin:.35em 0 0 }

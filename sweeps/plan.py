@@ -10,8 +10,10 @@ from typing import Any
 
 from search_spaces import Capacity
 from sweeps.plan_cost import StagePlan, ladder_sizes, stage_plan
-from sweeps.records import MEASURE, SEARCH, Replicate, TrialSpec
+from sweeps.records import ARM, LADDER, MEASURE, SEARCH, Replicate, TrialSpec, rung_name
 from sweeps.study import Study
+from sweeps.study.schema import DIAGNOSTIC_HELP
+from sweeps.tables import setting_text
 from trainable.models.sizes import Size
 
 
@@ -24,15 +26,30 @@ def measure_specs(study: Study, data_digest: str, best: Mapping[str, Mapping[str
     """Every trial of the measure stage of the capacities in `best` (capacity label -> its best setting).
 
     On splits 1..S: the split that chose the setting (0) is never measured on. Where the study itself gives the other
-    axes (`measure.at`), the settings in `best` are ignored. `number` is the position on the ladder of alphas.
+    axes (`measure.at`), the settings in `best` are ignored. `number` is the position on the ladder of alphas; arms follow.
+    An arm that cannot be at the setting that was found is left out: `impossible_arms` says which.
     """
     specs = []
     for label, setting in best.items():
-        chosen = setting if isinstance(study.measure.at, str) else study.measure.at
+        chosen = _chosen(study, setting)
         for number, alpha in enumerate(study.measure.alphas):
             rung = rung_setting(study, chosen, alpha)
-            specs += [_measure_spec(study, data_digest, (label, number), rung, one) for one in replicates(study)]
+            specs += [_measure_spec(study, data_digest, (label, number, LADDER), rung, one) for one in replicates(study)]
+        for number, name in enumerate(study.measure.arms, start=len(study.measure.alphas)):
+            if study.arm_config(label, chosen, name):
+                arm = study.arm_setting(chosen, name)
+                specs += [_measure_spec(study, data_digest, (label, number, ARM + name), arm, one) for one in replicates(study)]
     return specs
+
+
+def impossible_arms(study: Study, label: str, setting: Mapping[str, Any]) -> list[str]:
+    """The arms whose fields contradict the setting that the search of a capacity found."""
+    return [name for name in study.measure.arms if study.arm_config(label, _chosen(study, setting), name) is None]
+
+
+def _chosen(study: Study, setting: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The measured setting: the best one found, or what the study itself says."""
+    return setting if isinstance(study.measure.at, str) else study.measure.at
 
 
 def replicates(study: Study) -> list[Replicate]:
@@ -46,18 +63,18 @@ def rung_setting(study: Study, setting: Mapping[str, Any], alpha: float) -> dict
     return {"alpha": alpha, **study.space.only_active({**setting, "alpha": alpha})}
 
 
-def _measure_spec(study: Study, data_digest: str, place: tuple[str, int], setting: dict[str, Any],
+def _measure_spec(study: Study, data_digest: str, place: tuple[str, int, str], setting: dict[str, Any],
                   replicate: Replicate) -> TrialSpec:
-    capacity, number = place
+    capacity, number, origin = place
     config = study.config(setting, capacity, *replicate)
     return TrialSpec(key=config.trial_key(data_digest), stage=MEASURE, number=number, capacity=capacity,
                      arm_key=config.arm_key(), split=replicate.split, repeat=replicate.repeat, config=config.to_dict(),
-                     setting=setting, origin="ladder")
+                     setting=setting, origin=origin)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a study will run: its stages at each capacity, the ladder with its sizes, the space as rows of a table.
+    """What a study will run: its stages at each capacity, the ladder with its sizes, space and arms as rows of a table.
 
     `measured`: seconds come from measured epochs, not from the nominal rate of plan_cost.
     """
@@ -67,6 +84,8 @@ class Plan:
     sizes: dict[str, Size | None]
     space: tuple[dict[str, str], ...]
     measured: bool
+    diagnostics: tuple[str, ...] = ()
+    arms: tuple[dict[str, str], ...] = ()
 
     @property
     def num_search(self) -> int:
@@ -107,7 +126,11 @@ class Plan:
                    "multiply-adds an example": _count(found.multiply_adds if found else None)}
                   for label, found in self.sizes.items()]
         title = f"trials (minutes of one worker {source}, nothing pruned)"
-        return {"space": list(self.space), "capacities": ladder, title: [_row(part) for part in (*self.stages, total)]}
+        arms = {"arms": list(self.arms)} if self.arms else {}
+        asked = [{"diagnostic": name, "what it finds": DIAGNOSTIC_HELP[name]} for name in self.diagnostics]
+        found = {"diagnostics of every trial of the measure stage": asked} if asked else {}
+        return {"space": list(self.space), "capacities": ladder, **arms, **found,
+                title: [_row(part) for part in (*self.stages, total)]}
 
 
 def plan(study: Study, seconds_per_epoch: Mapping[str, float] | None = None) -> Plan:
@@ -116,7 +139,18 @@ def plan(study: Study, seconds_per_epoch: Mapping[str, float] | None = None) -> 
     stages = [stage_plan(study, stage, capacity.label, sizes[capacity.label], measured)
               for stage in (SEARCH, MEASURE) for capacity in study.capacities]
     return Plan(study=study.name, stages=tuple(stages), sizes=sizes, space=tuple(study.space.describe()),
-                measured=all(capacity.label in measured for capacity in study.capacities))
+                measured=all(capacity.label in measured for capacity in study.capacities), arms=_arms(study),
+                diagnostics=study.diagnostics)
+
+
+def _arms(study: Study) -> tuple[dict[str, str], ...]:
+    """The rungs of the ladder and the named arms as rows, where there are arms."""
+    if not study.measure.arms:
+        return ()
+    rungs = [{"arm": rung_name(alpha), "sets": setting_text({"alpha": alpha})} for alpha in study.measure.alphas]
+    named = [{"arm": name, "sets": setting_text({"alpha": 0.0, **arm})} for name, arm in study.measure.arms.items()]
+    count = str(study.measure.splits * study.measure.seeds)
+    return tuple({**row, "trials at each capacity": count} for row in rungs + named)
 
 
 def _total(parts: list[float | None]) -> float | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import trainable.data
 from search_spaces.dimension import Fixed
-from sweeps.records import MEASURE, SEARCH
+from sweeps.records import SEARCH
 from sweeps.study import Study
 from trainable.data.splits import split_sizes
 from trainable.models.sizes import Size, size
@@ -58,7 +58,7 @@ def num_trials(study: Study, stage: str) -> int:
     """Trials of a stage at each capacity."""
     if stage == SEARCH:
         return study.search.max_trials
-    return len(study.measure.alphas) * study.measure.splits * study.measure.seeds
+    return study.measure.num_trials
 
 
 def stage_plan(study: Study, stage: str, label: str, model: Size | None,
@@ -94,7 +94,14 @@ def _expected_epochs(study: Study, stage: str) -> float:
     if stage == SEARCH:
         first = [setting.get("epochs", study.base.epochs) for setting in study.search.first[:count]]
         return sum(first) + (count - len(first)) * _mean_epochs(study)
-    return count * (_mean_epochs(study) if isinstance(study.measure.at, str) else _epochs_at(study.measure.at, study))
+    own = [epochs for epochs in _arm_epochs(study) for _ in range(study.measure.splits * study.measure.seeds)]
+    shared = _mean_epochs(study) if isinstance(study.measure.at, str) else _epochs_at(study.measure.at, study)
+    return (count - len(own)) * shared + sum(own)
+
+
+def _arm_epochs(study: Study) -> list[int]:
+    """The epochs of the arms that set them."""
+    return [arm["epochs"] for arm in study.measure.arms.values() if "epochs" in arm]
 
 
 def _mean_epochs(study: Study) -> float:
@@ -107,9 +114,11 @@ def _mean_epochs(study: Study) -> float:
 
 
 def _most_epochs(study: Study, stage: str) -> int:
-    if stage == MEASURE and not isinstance(study.measure.at, str):
-        return int(_epochs_at(study.measure.at, study))
-    return int(max(study.space["epochs"].grid()))
+    longest = max(study.space["epochs"].grid())
+    if stage == SEARCH:
+        return int(longest)
+    shared = longest if isinstance(study.measure.at, str) else _epochs_at(study.measure.at, study)
+    return int(max(shared, *_arm_epochs(study), 0))
 
 
 def _epochs_at(at: Mapping[str, float], study: Study) -> float:

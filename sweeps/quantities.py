@@ -5,7 +5,7 @@ The one place that says so, for tables, charts and the page alike. Computes noth
 
 from dataclasses import dataclass
 
-from sweeps.analysis.results import AlphaPoint, Estimate
+from sweeps.analysis.results import AlphaPoint, ArmResult, Estimate
 from sweeps.theme import NATS, PERCENT, POINTS, SQUARED, Unit, known
 
 
@@ -18,8 +18,8 @@ class Quantity:
     unit: Unit
     change: Unit
 
-    def of(self, point: AlphaPoint | None) -> Estimate | None:
-        """The estimate at this rung; None where there is no finite one."""
+    def of(self, point: AlphaPoint | ArmResult | None) -> Estimate | None:
+        """The estimate at this rung, or of this arm; None where there is no finite one."""
         found: Estimate | None = getattr(point, self.field) if point else None
         return found if found is not None and known(found.value) else None
 

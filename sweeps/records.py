@@ -16,6 +16,10 @@ ATTEMPT_STATES = (RUNNING, ENDED, LOST, INTERRUPTED)
 
 FAILURE_CLASSES = ("DIVERGED", "OOM", "DISK", "CRASHED", "TIMEOUT", "LOST")
 SEARCH, MEASURE = "search", "measure"
+TRANSFER = "transfer"
+"""The one diagnostic of a study that no single trial can compute: attacks made on one arm and tried on the others."""
+LADDER, ARM = "ladder", "arm: "
+"""Origins of a measure trial: a rung of the ladder of alphas, or a named arm, whose name follows."""
 
 
 class Replicate(NamedTuple):
@@ -28,12 +32,17 @@ class Replicate(NamedTuple):
         return f"{self.split}.{self.repeat}"
 
 
+TRANSFER_REPLICATE = Replicate(1, 0)
+"""The replicate whose weights are kept for that."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrialSpec:
     """A trial that is to run: one arm x one replicate, and where in the study it belongs.
 
-    `number` counts asks within a capacity in the search stage, and ladder positions in the measure stage. `setting`
-    holds the searched axes only, `config` every TrialConfig field, `brain` what the sampler must remember of this ask.
+    `number` counts asks within a capacity in the search stage; in the measure stage ladder positions, then
+    arms. `setting` holds the searched axes and what a named arm sets, `config` every TrialConfig field, `brain` what the
+    sampler must remember of this ask.
     """
 
     key: str
@@ -66,7 +75,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class End:
-    """How a trial ended: `state` FINISHED, or FAILED with a class and a text."""
+    """How a trial ended: `state` FINISHED, or FAILED with a class and a text. `findings`: curves of its diagnostics, by name."""
 
     state: str
     failure_class: str | None = None
@@ -76,6 +85,7 @@ class End:
     predictions_path: str | None = None
     predictions_digest: str | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
+    findings: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,6 +201,16 @@ class Decision:
     kind: str
     at: float
     detail: dict[str, Any]
+
+
+def arm_name(origin: str) -> str | None:
+    """The name of the arm that a trial of this origin was run for; None for a rung of the ladder and a search trial."""
+    return origin.removeprefix(ARM) if origin.startswith(ARM) else None
+
+
+def rung_name(alpha: float) -> str:
+    """`alpha 8`: what a rung of the ladder is called beside named arms."""
+    return f"alpha {alpha:g}"
 
 
 def last_line(text: str | None) -> str:

@@ -16,18 +16,21 @@ from pathlib import Path
 from plotly.offline import get_plotlyjs
 
 from sweeps import tables
-from sweeps.analysis.results import CapacityResult, StudyResults
+from sweeps.analysis.results import NO_LADDER, CapacityResult, StudyResults, SweetSpot
 from sweeps.charts.canvas import Chart
 from sweeps.charts.legend import legend
-from sweeps.figures import CAPACITY, CATALOGUE, CURVES, PLOT_CONFIG, RUN, SEARCH, Entry, figure
+from sweeps.figures import CAPACITY, CATALOGUE, CURVES, DIAGNOSED, PLOT_CONFIG, RUN, SEARCH, Entry, figure
+from sweeps.findings_tables import findings_notes, findings_table, transfer_note, transfer_tables
 from sweeps.page import HOW_TO_READ, SCRIPT, STYLE
 from sweeps.quantities import risk
 from sweeps.storage import write_whole
 from sweeps.tables import NOT_ENOUGH, Table
 from sweeps.theme import alpha_interval, alpha_text, count_text, known, mark, plural
+from trainable.diagnostics import DIAGNOSTICS
 
 HEADINGS = {"answer": "The answer", CURVES: "Risk, bias and variance", CAPACITY: "Does capacity move it?",
             SEARCH: "The search", RUN: "The run", "reading": "How to read this", "provenance": "Provenance"}
+DIAGNOSTICS_ID = "diagnostics"
 TYPESET = {"alpha*": "α*", "bias2": "bias²", " %": "\u00a0%", "n = ": "n\u00a0=\u00a0"}
 OUTSIDE_PLOT = 62
 """Pixels of a chart's height that its title and legend take; on the page both stand outside of it."""
@@ -45,8 +48,8 @@ def page(results: StudyResults) -> str:
     policy = ("default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; base-uri 'none'; "
               f"form-action 'none'; script-src {_digest(plotly)} {_digest(SCRIPT)}")
     sections = "\n".join(f'<section id="{name}"><h2>{heading}</h2>{_section(name, results, numbers)}</section>'
-                         for name, heading in HEADINGS.items())
-    links = "".join(f'<a href="#{name}">{heading}</a>' for name, heading in HEADINGS.items())
+                         for name, heading in headings(results).items())
+    links = "".join(f'<a href="#{name}">{heading}</a>' for name, heading in headings(results).items())
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{policy}">
@@ -62,6 +65,15 @@ def page(results: StudyResults) -> str:
 <script>{plotly}</script>
 <script>{SCRIPT}</script></body></html>
 """
+
+
+def headings(results: StudyResults) -> dict[str, str]:
+    """The sections of this page; diagnostics have one where there are any."""
+    if results.findings is None:
+        return HEADINGS
+    before = list(HEADINGS).index(SEARCH)
+    items = list(HEADINGS.items())
+    return dict([*items[:before], (DIAGNOSTICS_ID, "Diagnostics"), *items[before:]])
 
 
 def _digest(script: str) -> str:
@@ -84,12 +96,16 @@ def _lead(results: StudyResults) -> str:
     points = [point for found in results.capacities for point in found.points]
     count = len(results.capacities)
     alphas, measured = len({each.alpha for each in points}), sum(each.num_trials for each in points)
+    arms = len({arm.name for found in results.capacities for arm in found.arms if not arm.is_rung})
     return (f"Where is alpha's sweet spot, and does capacity move it? By {risk(results.objective).name}, over "
             f"{count} {'capacity' if count == 1 else 'capacities'} and {plural(alphas, 'alpha')}: "
-            f"{plural(measured, 'measured trial')} after a search of {plural(len(results.search), 'trial')}.")
+            f"{plural(measured, 'measured trial')} after a search of {plural(len(results.search), 'trial')}."
+            + (f" Beside the ladder, {plural(arms, 'arm')}." if arms else ""))
 
 
 def _section(name: str, results: StudyResults, numbers: Iterator[int]) -> str:
+    if name == DIAGNOSTICS_ID:
+        return _diagnostics(results, numbers)
     figures = _figures(name, results, numbers)
     if name == "answer":
         return _answer(results)
@@ -115,6 +131,7 @@ def _answer(results: StudyResults) -> str:
     return (f'<div class="cards">{cards}</div>{_conjecture(results, "<b>Does capacity move it?</b> ")}'
             f'{_table(tables.headline_table(results), "Sweet spot of each capacity")}'
             f'<p class="note">{_pretty(tables.table_note(results))}</p>'
+            + _arms(results)
             + (f'<ul class="note">{notes}</ul>' if notes else ""))
 
 
@@ -126,7 +143,7 @@ def _card(found: CapacityResult, index: int, results: StudyResults) -> str:
     spot, look = found.sweet(results.objective), mark(index)
     size = f"{count_text(found.num_parameters)} parameters" if found.num_parameters is not None else ""
     interval = f" <small>{_pretty(alpha_interval(spot.low, spot.high))}</small>" if known(spot.low) else ""
-    answer = f"α* = {_pretty(alpha_text(spot.alpha))}{interval}" if known(spot.alpha) else "α* is not known yet"
+    answer = f"α* = {_pretty(alpha_text(spot.alpha))}{interval}" if known(spot.alpha) else _unknown(spot)
     lines = [tables.meaning(found, results.objective), tables.risk_text(found, results.objective), spot.advice]
     setting = tables.setting_text(found.setting)
     return (f'<article class="card" style="--mark:{look.colour}"><div class="top"><span class="name">'
@@ -135,6 +152,19 @@ def _card(found: CapacityResult, index: int, results: StudyResults) -> str:
             f'<div class="answer">{answer}</div>'
             + "".join(f"<p>{_pretty(line)}</p>" for line in lines if line)
             + (f'<p class="setting">Measured at {_escape(setting)}.</p>' if setting else "") + "</article>")
+
+
+def _unknown(spot: SweetSpot) -> str:
+    return "no ladder" if spot.verdict == NO_LADDER else "α* is not known yet"
+
+
+def _arms(results: StudyResults) -> str:
+    """The arms beside each other, where the study names any."""
+    found = tables.arms_table(results)
+    if not found.rows:
+        return ""
+    return (f'<h3 class="topic">The arms</h3>{_table(found, "Arms")}'
+            f'<p class="note">{_pretty(tables.arms_note(results))}</p>')
 
 
 def _badge(verdict: str) -> str:
@@ -160,9 +190,53 @@ def _stacked(cell: str) -> str:
 
 
 def _figures(section: str, results: StudyResults, numbers: Iterator[int]) -> str:
-    entries = [entry for entry in CATALOGUE if entry.section == section]
+    entries = [entry for entry in (*CATALOGUE, *DIAGNOSED) if entry.section == section]
     return "".join(f'<div class="row">{"".join(_entry(entry, results, numbers) for entry in row)}</div>'
                    for _, row in itertools.groupby(entries, key=lambda entry: entry.row))
+
+
+def _diagnostics(results: StudyResults, numbers: Iterator[int]) -> str:
+    """Notes, then of each diagnostic what it is, its pictures, and a table a capacity; last the attacks of arms on arms."""
+    found = results.findings
+    if found is None:
+        return ""
+    parts = [f'<ul class="note">{"".join(f"<li>{_pretty(note)}</li>" for note in findings_notes(found))}</ul>']
+    for name in found.names:
+        drawn = any(entry.draw(results) for entry in DIAGNOSED if entry.section == name)
+        listed = "".join(f"<p><b>{_pretty(each.capacity)}</b></p>{_table(table, f'{name}, {each.capacity}')}"
+                         for each in found.capacities if (table := findings_table(each, name)).rows)
+        parts.append(f'<h3 class="topic">{_topic(name)}</h3><p class="soft">{_pretty(_sentence(DIAGNOSTICS[name]))}</p>'
+                     f'{_figures(name, results, numbers) if drawn else ""}<details{"" if drawn else " open"}>'
+                     f"<summary>Every number: {_topic(name).lower()}</summary>{listed}</details>")
+    if found.transfer:
+        heats = "".join(f"<p><b>{_topic(attack)}</b></p>{_heat(table, shares, attack)}"
+                        for attack, (table, shares) in transfer_tables(found).items())
+        parts.append(f'<h3 class="topic">Black box attacks</h3><p class="soft">{_pretty(transfer_note(found))}</p>{heats}')
+    return "".join(parts)
+
+
+def _sentence(said: str) -> str:
+    return f"{said[:1].upper()}{said[1:]}."
+
+
+def _topic(name: str) -> str:
+    return _escape(name.upper() if name in ("fgsm", "pgd") else name.replace("_", " ").capitalize())
+
+
+def _heat(table: Table, shares: list[list[float | None]], name: str) -> str:
+    """A table whose cells are the darker the larger their share, between the least and the greatest of it."""
+    known_shares = [share for row in shares for share in row if share is not None]
+    low, span = min(known_shares, default=0.0), max(max(known_shares, default=1.0) - min(known_shares, default=0.0), 1e-9)
+    head = "".join(f'<th scope="col" class="number">{_pretty(column)}</th>' for column in table.columns[1:])
+    body = "".join(f'<tr><th scope="row">{_pretty(row[0])}</th>' + "".join(
+        f'<td class="number"{_shade(share, low, span)}>{_pretty(cell)}</td>'
+        for cell, share in zip(row[1:], shared, strict=True)) + "</tr>" for row, shared in zip(table.rows, shares, strict=True))
+    return (f'<div class="scroll heat" role="region" aria-label="{_escape(name)}" tabindex="0"><table><thead><tr>'
+            f'<th scope="col">{_pretty(table.columns[0])}</th>{head}</tr></thead><tbody>{body}</tbody></table></div>')
+
+
+def _shade(share: float | None, low: float, span: float) -> str:
+    return "" if share is None else f' style="background:rgba(213,94,0,{0.6 * (share - low) / span:.2f})"'
 
 
 def _entry(entry: Entry, results: StudyResults, numbers: Iterator[int]) -> str:

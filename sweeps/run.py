@@ -17,10 +17,13 @@ from sweeps.answer import results_of, write_answer
 from sweeps.home import Home
 from sweeps.ledger import Ledger
 from sweeps.pace import Pace, Workload
+from sweeps.plan_cost import num_trials
 from sweeps.progress import Progress
-from sweeps.records import FAILED, FINISHED, INTERRUPTED, MEASURE, SEARCH, StudyRecord
+from sweeps.records import FAILED, FINISHED, INTERRUPTED, MEASURE, SEARCH, TRANSFER, StudyRecord
 from sweeps.storage import check_storage, labels_path, write_array
 from sweeps.study import Study
+from sweeps.study.methods import variants
+from sweeps.transfer import find_transfer
 from trainable.errors import LedgerError, StudyChanged
 
 if TYPE_CHECKING:
@@ -64,6 +67,9 @@ def run_study(study: Study, home: Home, options: RunOptions, follow: Follow) -> 
     `follow(pace, objective=.., lag=..)` makes the progress display.
     """
     from sweeps import tracking
+    if named := options.address or os.environ.get("RAY_ADDRESS"):
+        from sweeps.cluster import check_address
+        check_address(named)
     check_storage(str(home.root))
     check_storage(home.storage)
     if not options.defer_tracking:
@@ -76,6 +82,8 @@ def run_study(study: Study, home: Home, options: RunOptions, follow: Follow) -> 
             tracker = tracking.Tracker(home.ledger, home.tracking_uri, study.name, home.artifacts)
             try:
                 interrupted, num_new = _run_trials(sweep, source, home, options, follow, tracker)
+                if sweep.complete and TRANSFER in study.diagnostics:
+                    find_transfer(study, ledger, record.id, source, home.storage)
             except BaseException:
                 tracker.finish(state=INTERRUPTED, timeout=10.0)
                 raise
@@ -95,13 +103,24 @@ def prepared(study: Study) -> "Source":
     """
     from trainable.data import load
     from trainable.data.splits import make_split
-    from trainable.models import build
-    base = study.base
+    from trainable.methods import METHODS, latent_layers
+    from trainable.models import build, latent_parts
+    from trainable.pairing import check_classes
+    base, methods = study.base, [config for _, config in variants(study.base, study.space)]
+    methods += [replace(base, **study.arm_setting({}, name)) for name in study.measure.arms]
     source = load(base.data, root=study.data_root, seed=study.seed, download=study.download)
     for split in range(study.measure.splits + 1):
-        make_split(source, replace(base, split=split))
+        labels = make_split(source, replace(base, split=split)).train_labels
+        if any(config.pairing == "same_class" for config in methods):
+            check_classes(labels)
     for capacity in study.capacities:
-        build(study.config({}, capacity), source.shape, source.num_classes)
+        num_latent = len(latent_parts(build(study.config({}, capacity), source.shape, source.num_classes)))
+        for config in methods:
+            if METHODS[config.method].hidden:
+                latent_layers(config, num_latent)
+    if {"robustness", TRANSFER} & set(study.diagnostics):
+        from trainable.diagnostics.robustness import pixel_range
+        pixel_range(source)
     return source
 
 
@@ -131,7 +150,8 @@ def _run_trials(sweep: "Sweep", source: "Source", home: Home, options: RunOption
     with follow(pace, objective=study.objective, lag=tracker.lag) as progress:
         sweep.observers.append(progress.see)
         tracker.start()
-        state = execute(sweep, source, Place(storage=home.storage, study=study.name), address=options.address)
+        place = Place(storage=home.storage, study=study.name, diagnostics=study.diagnostics)
+        state = execute(sweep, source, place, address=options.address)
         for text in [*sweep.notes, *sweep.observer_errors, *tracker.warnings]:
             progress.say(text)
     return state == STOPPED, pace.num_ended(SEARCH) + pace.num_ended(MEASURE) - num_before
@@ -141,8 +161,8 @@ def workloads(study: Study) -> tuple[Workload, ...]:
     """What the study asks for at each capacity."""
     axis = study.space["epochs"] if "epochs" in study.space.names else None
     most = int(getattr(axis, "high", study.base.epochs))
-    num_measure = len(study.measure.alphas) * study.measure.splits * study.measure.seeds
-    return tuple(Workload(capacity=capacity.label, num_search=study.search.max_trials, num_measure=num_measure, max_epochs=most)
+    num_search, num_measure = num_trials(study, SEARCH), num_trials(study, MEASURE)
+    return tuple(Workload(capacity=capacity.label, num_search=num_search, num_measure=num_measure, max_epochs=most)
                  for capacity in study.capacities)
 
 

@@ -7,6 +7,7 @@ from sweeps.study import load_study
 from sweeps.study.yaml_source import scalar as read_scalar
 from trainable.config import TrialConfig, check_field
 from trainable.data import load
+from trainable.diagnostics import check
 from trainable.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -34,10 +35,17 @@ def trial_config(sets: Sequence[str], study: str | None, root: str | None) -> tu
     return config, load(config.data, root=root or loaded.data_root, seed=config.seed, download=loaded.download)
 
 
-def run_single(config: TrialConfig, source: "Source", device: str) -> Iterator[str]:
-    """Train, and yield a line an epoch, then one a final metric."""
+def diagnostics_of(text: str) -> tuple[str, ...]:
+    """The names in `calibration,jacobian`, each once. ConfigError names every one that there is not."""
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    check(names)
+    return names
+
+
+def run_single(config: TrialConfig, source: "Source", device: str, diagnostics: tuple[str, ...] = ()) -> Iterator[str]:
+    """Train, and yield a line an epoch, then one a final metric, those of the diagnostics among them."""
     from trainable.trial import run_trial
-    rows = run_trial(config, source, device)
+    rows = run_trial(config, source, device, diagnostics=diagnostics)
     yield "epoch  " + "  ".join(f"{name:>17}" for name in SHOWN) + "  seconds"
     while True:
         try:

@@ -1,6 +1,6 @@
 """Files under the storage of a sweep: a folder, or any fsspec URL that the driver and all workers reach.
 
-Owns the layout (checkpoints, predictions) and that a file is there whole or not at all. Nothing is ever unpickled.
+Owns the layout (checkpoints, predictions, weights) and that a file is there whole or not at all. Nothing is ever unpickled.
 """
 
 import hashlib
@@ -28,6 +28,11 @@ def predictions_path(study: str, key: str) -> str:
 def labels_path(study: str) -> str:
     """Where the driver keeps the test labels, so that a report needs no dataset."""
     return f"predictions/{study}/labels.npy"
+
+
+def weights_path(study: str, key: str) -> str:
+    """Where a finished trial keeps its weights until other arms have been attacked through it, below the storage."""
+    return f"weights/{study}/{key}"
 
 
 def write_array(storage: str, path: str, array: "np.ndarray[Any, Any]") -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sweeps.analysis.results import CapacityResult, StudyResults, SweetSpot
+from sweeps.analysis.results import NO_LADDER, CapacityResult, StudyResults, SweetSpot
 from sweeps.quantities import (
     BIAS2,
     GAP,
@@ -25,6 +25,7 @@ from sweeps.quantities import (
     risk,
 )
 from sweeps.theme import (
+    NOTHING,
     alpha_interval,
     alpha_text,
     count_text,
@@ -37,6 +38,7 @@ from sweeps.theme import (
 )
 
 NOT_ENOUGH = "not enough data"
+IN_SET = {True: "in", False: "out", None: NOTHING}
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,10 @@ def _short(quantity: Quantity) -> str:
 
 
 def markdown_table(results: StudyResults) -> str:
-    """The headline table in Markdown, with what n counts under it."""
-    return f"{headline_table(results).markdown()}\n\n{_markdown(table_note(results))}"
+    """The headline table in Markdown, with what n counts under it; then that of the arms, where there are any."""
+    arms = arms_table(results)
+    more = f"\n\n{arms.markdown()}\n\n{_markdown(arms_note(results))}" if arms.rows else ""
+    return f"{headline_table(results).markdown()}\n\n{_markdown(table_note(results))}{more}"
 
 
 def markdown_headline(results: StudyResults) -> str:
@@ -114,6 +118,28 @@ def ladder_table(results: StudyResults) -> Table:
             for found in results.capacities for point in found.points]
     columns = ("capacity", "alpha", "epsilon", *names, "splits", "trials", "missing")
     return Table(columns, tuple(rows), frozenset(columns[1:]))
+
+
+def arms_table(results: StudyResults) -> Table:
+    """One row per capacity and arm, rungs of the ladder before named arms; no rows where the study names no arms."""
+    quantity = risk(results.objective)
+    difference = f"minus alpha 0, {quantity.change.label}"
+    rows = [(found.capacity, arm.name, estimate(quantity.of(arm), quantity.unit), estimate(arm.difference, quantity.change),
+             IN_SET[arm.in_set], estimate(TEST_ERROR.of(arm), TEST_ERROR.unit),
+             str(arm.num_splits) + (f", {arm.missing} missing" if arm.missing else ""),
+             setting_text(arm.sets) + (f" (the trials of {arm.same_as})" if arm.same_as else ""))
+            for found in results.capacities for arm in found.arms]
+    columns = ("capacity", "arm", _short(quantity), difference, "best set", _short(TEST_ERROR), "n", "sets")
+    return Table(columns, tuple(rows), frozenset({_short(quantity), difference, _short(TEST_ERROR), "n"}))
+
+
+def arms_note(results: StudyResults) -> str:
+    """What the columns of the arms mean."""
+    return (f"An arm sets what it says, from alpha 0 and the setting its capacity is measured at. Minus alpha 0: the difference "
+            f"in {risk(results.objective).name} from plain training, paired by split, negative is better; each interval "
+            f"({level_text(results)}) is for that arm alone, however many there are. Best set: the arms that cannot be told from "
+            f"the best, all compared at once at that level; {NOTHING} where replicates are missing or too few. "
+            "n counts training splits. Test data chose nothing.")
 
 
 def counts_table(results: StudyResults) -> Table:
@@ -163,6 +189,8 @@ def _probability(value: float) -> str:
 def meaning(found: CapacityResult, objective: str) -> str:
     """What this capacity's verdict means, in one sentence."""
     spot = found.sweet(objective)
+    if spot.verdict == NO_LADDER:
+        return "There is no ladder of alphas: its arms are compared with plain training."
     if not is_decided(found, objective):
         return f"Not enough data: {plural(spot.num_splits, 'split')} measured so far."
     if spot.verdict == "flat":
@@ -177,7 +205,7 @@ def meaning(found: CapacityResult, objective: str) -> str:
 def is_decided(found: CapacityResult, objective: str) -> bool:
     """True when the data gave a verdict, be it flat."""
     spot = found.sweet(objective)
-    return spot.verdict != NOT_ENOUGH and known(spot.alpha) and bool(found.points)
+    return spot.verdict not in (NOT_ENOUGH, NO_LADDER) and known(spot.alpha) and bool(found.points)
 
 
 def verdict_text(found: CapacityResult, objective: str) -> str:

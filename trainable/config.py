@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainable.errors import ConfigError, Problem
+from trainable.methods import METHODS, misplaced
 
 REPLICATE_FIELDS = ("split", "repeat")
 """The fields that say *which repetition* of an arm a trial is; all others make up the arm."""
@@ -71,12 +72,27 @@ class TrialConfig:
     model: str = _knob("convnet", help="model family, or any torchvision classifier by name")
     width: float = _knob(1.0, help="width multiplier of the family", low=0.0, open_low=True, high=64.0)
     depth: int | None = _knob(None, help="depth; null: the family's own", unit="layers", low=1, high=1000)
+    method: str = _knob("mixup", help="mixup or one of its relatives", choices=tuple(METHODS))
     alpha: float = _knob(0.0, help="lambda ~ Beta(alpha, alpha); 0 is plain training (ERM)", low=0.0, high=1e6)
     lam_per: str = _knob("batch", help="one lambda a minibatch, or one a sample", choices=("batch", "sample"))
-    pairing: str = _knob("permutation", help="partner of each example: a random permutation of the minibatch, or a roll by one",
-                         choices=("permutation", "roll"))
-    label_smoothing: float = _knob(0.0, help="share of each target spread evenly over the classes",
+    lam_range: str = _knob("full", help="full: lambda in [0, 1]; upper: folded into [1/2, 1], so that no partner outweighs",
+                           choices=("full", "upper"))
+    pairing: str = _knob("permutation", help="partner: by permutation or roll of the minibatch, any of the class, or a near one",
+                         choices=("permutation", "roll", "same_class", "knn"))
+    num_neighbors: int = _knob(10, help="nearest neighbours that pairing knn chooses among", unit="examples", low=1, high=1e5)
+    mixing_layers: str = _knob("all", help="layers that manifold_mixup chooses among: all, or numbers such as 0,1; 0 is the input")
+    mixing_warmup_epochs: int = _knob(0, help="first epochs without mixing", unit="epochs", low=0, high=1e5)
+    mixing_off_fraction: float = _knob(0.0, help="last share of the trial without mixing", low=0.0, high=1.0)
+    label_smoothing: float = _knob(0.0, help="share of each target spread over the classes",
                                    low=0.0, high=1.0, open_high=True)
+    smoothing_toward: str = _knob("uniform", help="what targets are smoothed toward: all classes alike, or the classes' "
+                                  "shares in the training labels", choices=("uniform", "marginal"))
+    smoothing_from: str = _knob("given", help="given: label_smoothing as it stands; alpha: 1 - theta_bar(alpha), what mixup does",
+                                choices=("given", "alpha"))
+    approximate_terms: str = _knob("no_curvature", help="terms of approximate_mixup: without R2, the curvature of the network, "
+                                   "or all; R2 makes training unstable", choices=("no_curvature", "all"))
+    num_directions: int = _knob(1, help="random directions a step of approximate_mixup", low=1, high=100)
+    noise_std: float = _knob(0.0, help="standard deviation of method noise, in the normalised input's units", low=0.0, high=1e3)
     weight_decay: float = _knob(1e-4, help="decay of weights (not of biases and normalisation)", low=0.0, high=10.0)
     dropout: float = _knob(0.0, help="probability of dropping a unit", low=0.0, high=1.0, open_high=True)
     optimizer: str = _knob("sgd", help="sgd (with momentum) or adamw", choices=("sgd", "adamw"))
@@ -101,6 +117,9 @@ class TrialConfig:
         for field in dataclasses.fields(self):  # 3 and 3.0 are one setting, so they must be one digest
             if field.type is float:
                 object.__setattr__(self, field.name, float(getattr(self, field.name)))
+        wrong = [Problem(name, getattr(self, name), text) for name, text in misplaced(self, DEFAULTS)]
+        if wrong:
+            raise ConfigError(wrong)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-able values, in field order."""
@@ -134,6 +153,7 @@ def digest(value: object) -> str:
 
 
 FIELDS: dict[str, dataclasses.Field[Any]] = {field.name: field for field in dataclasses.fields(TrialConfig)}
+DEFAULTS: dict[str, Any] = {name: field.default for name, field in FIELDS.items()}
 
 
 def knob(name: str) -> Knob:

@@ -11,6 +11,7 @@
     |   +-- StudyLocked        another driver holds this study
     |   +-- StudyChanged       the study file no longer matches what the ledger recorded
     +-- InfrastructureError    Ray, MLflow or the storage is not reachable or has too few resources
+        +-- AddressError       what was named as the address of a Ray cluster is none, or nobody answers there
 """
 
 from dataclasses import dataclass
@@ -77,3 +78,7 @@ class StudyChanged(LedgerError):
 
 class InfrastructureError(MixupSweepError):
     """Ray, MLflow or the storage is not reachable, or has too few resources."""
+
+
+class AddressError(InfrastructureError):
+    """The address given for a Ray cluster is no address, or nobody answers there: nothing has been started."""

@@ -1,13 +1,14 @@
 """Learner: a model, its optimiser and its data on one device, and one epoch of training.
 
-Owns the training step. Every draw of epoch e comes from streams named (name, split, repeat, e), so nothing random
-outlives an epoch and the number of the last one is all that a checkpoint needs of it. Refuses to know of rows,
-evaluation and files.
+Owns the training step: draw, pair, mix, loss, the same for every method of the mixup family. Every draw of epoch e comes
+from streams named (name, split, repeat, e), so nothing random outlives an epoch and the number of the last one is all
+that a checkpoint needs of it. Refuses to know of rows, evaluation and files.
 
 Axes: N training example in the order of an epoch, B example of a minibatch, C channel, H height, W width, K class.
 """
 
-from collections.abc import Iterator
+import contextlib
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,26 +16,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainable import augment, objective, optim, vicinity
+from trainable import mixing, objective, optim, second_order
+from trainable.batches import Batches, Minibatch
 from trainable.config import TrialConfig
 from trainable.data import Source
 from trainable.data.splits import Split, make_split
 from trainable.device import Device
-from trainable.models import build
+from trainable.methods import METHODS
+from trainable.models import build, latent_parts
 from trainable.models.dropout import attach_generator
+from trainable.moments import gamma2, sigma2, theta_bar
 from trainable.seeding import numpy_stream, stream_seed
+from trainable.vicinity import Draws, draw_epoch
 
 
 @dataclass(frozen=True, eq=False)
-class Minibatch:
-    """What one step needs, on the device; `partner_B` is None where nothing is mixed (alpha = 0)."""
+class TrainedEpoch:
+    """`sums`: the loss summed over examples and, for a second-order method, each of its terms; float64 on the device.
+    `floor`: the mean entropy of the epoch's targets, the part of the loss that no model removes."""
 
-    index_B: Tensor
-    labels_B: Tensor
-    crop_flip_B3: Tensor | None
-    partner_B: Tensor | None
-    partner_labels_B: Tensor | None
-    lam: float | Tensor
+    sums: dict[str, Tensor]
+    floor: float
 
 
 class Learner:
@@ -49,83 +51,102 @@ class Learner:
         self.model = place.place_model(build(config, source.shape, source.num_classes))
         self.optimizer = optim.make_optimizer(self.model, config)
         self._parameters = list(self.model.parameters())
-        self.images = place.place_images(source.images)
-        self.normalise = augment.Normalise(source, place.torch_device)
-        self._crops = augment.resolve_augment(config, source) == "crop_flip"
-        self._rows_KK = objective.target_rows(source.num_classes, config.label_smoothing, place.torch_device)
+        self._latent = latent_parts(self.model) if METHODS[config.method].hidden else []
+        self._batches = Batches(config, source, self.split, place)
+        self.images, self.normalise = self._batches.images, self._batches.normalise
+        self._examples = self._batches.examples(len(self._latent))
+        self._smoothing = objective.smoothing_of(config)
+        self._spread_K = objective.spread_of(config, self.split.train_labels, source.num_classes)
+        self._rows_KK = objective.target_rows(source.num_classes, self._smoothing, place.torch_device, self._spread_K)
+        self._evenly = bool(self._smoothing == 0.0 or np.ptp(self._spread_K) == 0.0)
         self._dropout = torch.Generator(device=place.torch_device)
+        self._noise = torch.Generator(device=place.torch_device)
         attach_generator(self.model, self._dropout)
+        mean_1CHW = self.mean_1CHW if METHODS[config.method].moves == "shrink" else None
+        self._move = mixing.mover(config, mixing.Surroundings(mean_1CHW, theta_bar(config.alpha), self._noise))
 
-    def train_epoch(self, epoch: int) -> tuple[Tensor, float]:
-        """Trains epoch `epoch` (from 1). Gives the loss summed over examples, float64 on the device, and the mean
-        entropy of the epoch's targets."""
-        draws = vicinity.draw_epoch(len(self.split.train_index), self.config, self._streams(epoch))
-        labels_N = self.split.train_labels[draws.order_N]
-        partner_labels_N = self.split.train_labels[draws.partners_in_split()]
-        floor_N = objective.target_entropy(labels_N, partner_labels_N, draws.lam_N,
-                                           num_classes=self.source.num_classes, smoothing=self.config.label_smoothing)
+    @functools.cached_property
+    def mean_1CHW(self) -> Tensor:
+        """x_bar, float32 (1, C, H, W) on the device: the mean input of the training split, without augmentation."""
+        return self._batches.mean_input()
+
+    def train_epoch(self, epoch: int) -> TrainedEpoch:
+        """Trains epoch `epoch`, from 1."""
+        stream = functools.partial(self._stream, epoch)
+        draws = draw_epoch(self.config, self._examples, epoch, stream)
         self._dropout.manual_seed(self.seed("dropout", epoch))
+        self._noise.manual_seed(self.seed("noise", epoch))
         self.model.train()
         num_steps = len(draws.bounds)
-        losses = []  # stay on the device: reading one would make the device wait for the host at every step
-        for step, batch in enumerate(self._minibatches(draws, labels_N, partner_labels_N, epoch)):
+        steps = []  # stay on the device: reading one would make the device wait for the host at every step
+        for step, batch in enumerate(self._batches.of(draws, stream)):
             lr = optim.lr_at((epoch - 1) * num_steps + step, self.config.epochs * num_steps, self.config)
-            losses.append(self._step(batch, lr))
+            steps.append(self._step(batch, lr))
         sizes_S = self.place.upload(np.array([stop - start for start, stop in draws.bounds], dtype=np.float64))
-        return torch.stack(losses).double() @ sizes_S, float(floor_N.mean())
+        sums = {name: torch.stack([terms[name] for terms in steps]).double() @ sizes_S for name in steps[0]}
+        return TrainedEpoch(sums, self._floor(draws))
 
-    def _step(self, batch: Minibatch, lr: float) -> Tensor:
-        images_BCHW = self.images.gather(batch.index_B)
-        if batch.crop_flip_B3 is not None:
-            images_BCHW = augment.crop_flip(images_BCHW, batch.crop_flip_B3)
-        images_BCHW = self.normalise(images_BCHW)
-        if batch.partner_B is not None:
-            images_BCHW = vicinity.mix(images_BCHW, batch.partner_B, batch.lam)
-        with self.place.autocast(self.config.precision):
-            logits_BK = self.model(images_BCHW)
-        loss = self._loss(logits_BK, batch)
+    def _floor(self, draws: Draws) -> float:
+        labels_T = self.split.train_labels
+        own_N = np.ones(len(labels_T)) if draws.own_N is None else draws.own_N
+        floor_N = objective.target_entropy(labels_T[draws.order_N], labels_T[draws.partner_N], own_N,
+                                           num_classes=self.source.num_classes, smoothing=self._smoothing,
+                                           spread_K=self._spread_K)
+        return float(floor_N.mean())
+
+    def _step(self, batch: Minibatch, lr: float) -> dict[str, Tensor]:
+        terms = self._risk(batch)
         for parameter in self._parameters:
             parameter.grad = None
-        loss.backward()
+        terms["loss"].backward()
         optim.set_lr(self.optimizer, lr)
         self.optimizer.step()
-        return loss.detach()
+        return {name: value.detach() for name, value in terms.items()}
+
+    def _risk(self, batch: Minibatch) -> dict[str, Tensor]:
+        """`loss`, which is minimised, and what it is the sum of where that is worth a record."""
+        if batch.others_DBCHW is not None:
+            return self._expanded_risk(batch)
+        images_BCHW = batch.images_BCHW if batch.plain else self._move(batch.images_BCHW, batch.pairs)
+        return {"loss": self._loss(self._logits(images_BCHW, batch.pairs), batch)}
+
+    def _logits(self, images_BCHW: Tensor, pairs: mixing.Pairs | None = None) -> Tensor:
+        with contextlib.ExitStack() as forward:
+            forward.enter_context(self.place.autocast(self.config.precision))
+            if pairs is not None and pairs.layer > 0:
+                forward.enter_context(mixing.mixed_output(self._latent[pairs.layer - 1], pairs))
+            logits_BK: Tensor = self.model(images_BCHW)
+        return logits_BK
 
     def _loss(self, logits_BK: Tensor, batch: Minibatch) -> Tensor:
         if batch.partner_labels_B is None:
-            return objective.cross_entropy(logits_BK, batch.labels_B, self.config.label_smoothing)
-        return objective.mixed_cross_entropy(logits_BK, self._rows_KK, batch.labels_B, batch.partner_labels_B,
-                                             batch.lam)
+            if self._evenly:
+                return objective.cross_entropy(logits_BK, batch.labels_B, self._smoothing)
+            return objective.mixed_cross_entropy(logits_BK, self._rows_KK, batch.labels_B, batch.labels_B, 1.0)
+        return objective.mixed_cross_entropy(logits_BK, self._rows_KK, batch.labels_B, batch.partner_labels_B, batch.own)
 
-    def _minibatches(self, draws: vicinity.Draws, labels_N: np.ndarray, partner_labels_N: np.ndarray,
-                     epoch: int) -> Iterator[Minibatch]:
-        """One upload an epoch for each thing drawn; the steps see slices of it."""
-        upload, sizes = self.place.upload, [stop - start for start, stop in draws.bounds]
-        nothing = [None] * len(sizes)
-        index = self.images.index(self.split.train_index[draws.order_N]).split(sizes)
-        labels = upload(labels_N).split(sizes)
-        crops = upload(self._crop_flips(epoch)).split(sizes) if self._crops else nothing
-        if self.config.alpha == 0:
-            yield from map(Minibatch, index, labels, crops, nothing, nothing, [1.0] * len(sizes))
-            return
-        lams: Any = [float(draws.lam_N[start]) for start, _ in draws.bounds]
-        if self.config.lam_per == "sample":
-            lams = upload(draws.lam_N.astype(np.float32)).split(sizes)
-        yield from map(Minibatch, index, labels, crops, upload(draws.partner_N).split(sizes),
-                       upload(partner_labels_N).split(sizes), lams)
-
-    def _crop_flips(self, epoch: int) -> np.ndarray:
-        return augment.draw_crop_flip(len(self.split.train_index), self.source.shape[1], self._stream("augment", epoch))
+    def _expanded_risk(self, batch: Minibatch) -> dict[str, Tensor]:
+        """The second-order expansion about the shrunk minibatch, toward `num_directions` random examples of the split."""
+        assert batch.others_DBCHW is not None
+        assert batch.other_labels_DB is not None
+        share_K = self.place.upload(self._spread_K.astype(np.float32))
+        classes_KK = torch.eye(self.source.num_classes, device=self.place.torch_device)
+        shrunk = second_order.Shrunk(
+            inputs_BX=self._move(batch.images_BCHW, None), targets_BK=self._rows_KK[batch.labels_B],
+            own_BX=batch.images_BCHW - self.mean_1CHW, own_label_BK=classes_KK[batch.labels_B] - share_K,
+            other_DBX=batch.others_DBCHW - self.mean_1CHW, other_label_DBK=classes_KK[batch.other_labels_DB] - share_K)
+        terms = second_order.expand(self._logits, shrunk, second_order.CrossEntropy(),
+                                    sigma2=sigma2(self.config.alpha), gamma2=gamma2(self.config.alpha),
+                                    with_r2=self.config.approximate_terms == "all")
+        named = {f"{name}_term": value for name, value in terms.named().items() if name != "label"}
+        return {"loss": terms.risk(), **named}
 
     def seed(self, name: str, epoch: int) -> int:
         """Of the stream `name` in one epoch; the replicate is part of its name, the arm is not."""
         return stream_seed(self.config.seed, name, self.config.split, self.config.repeat, epoch)
 
-    def _stream(self, name: str, epoch: int) -> np.random.Generator:
+    def _stream(self, epoch: int, name: str) -> np.random.Generator:
         return numpy_stream(self.config.seed, name, self.config.split, self.config.repeat, epoch)
-
-    def _streams(self, epoch: int) -> vicinity.Streams:
-        return vicinity.Streams(*(self._stream(name, epoch) for name in ("order", "pairing", "lam")))
 
     def state(self) -> dict[str, Any]:
         """All that training has changed: weights, buffers, the optimiser's memory."""

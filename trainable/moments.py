@@ -76,12 +76,34 @@ def lam_from_uniform(u: np.ndarray, alpha: float) -> np.ndarray:
     if math.isinf(alpha):
         return np.full_like(u, 0.5)
     folded = np.minimum(u, 1.0 - u)
-    lower_half = betaincinv(alpha, alpha, folded)
-    with np.errstate(divide="ignore"):  # betaincinv is NaN in the far tail: its leading term
-        tail = np.exp((np.log(folded) + math.log(alpha) + betaln(alpha, alpha)) / alpha)
-    lower_half = np.where(np.isnan(lower_half), tail, lower_half)
+    lower_half = _quantile(folded, alpha, alpha)
     lower_half = np.where(folded == 0.5, 0.5, np.minimum(lower_half, 0.5))  # the median, to the last bit
     return np.where(u > 0.5, 1.0 - lower_half, lower_half)
+
+
+def tilted_lam_from_uniform(u: np.ndarray, alpha: float) -> np.ndarray:
+    """lam for uniforms in [0, 1]: the inverse CDF of Beta(alpha + 1, alpha), float64, same shape. Never changes `u`.
+
+    The law under which mixing inputs alone, each example keeping its label, has mixup's expected cross-entropy: mixup's
+    label weight lam is taken into the density. Its mean is (alpha + 1) / (2 alpha + 1). alpha = 0 gives all ones.
+    """
+    _check(alpha)
+    u = np.asarray(u, dtype=np.float64)
+    if alpha == 0.0:
+        return np.ones_like(u)
+    if math.isinf(alpha):
+        return np.full_like(u, 0.5)
+    below = _quantile(np.minimum(u, 0.5), alpha + 1.0, alpha)
+    above = 1.0 - _quantile(np.minimum(1.0 - u, 0.5), alpha, alpha + 1.0)  # from the nearer end, where digits are left
+    return np.where(u > 0.5, above, below)
+
+
+def _quantile(u: np.ndarray, a: float, b: float) -> np.ndarray:
+    """Inverse CDF of Beta(a, b) for u <= 1/2; the leading term of the far tail, where scipy's is NaN."""
+    with np.errstate(divide="ignore"):
+        tail = np.exp((np.log(u) + math.log(a) + betaln(a, b)) / a)
+    found = betaincinv(a, b, u)
+    return np.where(np.isnan(found), tail, found)
 
 
 def _check(alpha: float) -> None:

@@ -6,15 +6,17 @@ drives it, where rows go and what else runs: a for-loop and a cluster get the sa
 
 import time
 from collections.abc import Generator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from trainable import diagnostics as diagnosis
 from trainable.checkpoint import CheckpointSlot
 from trainable.config import TrialConfig
 from trainable.data import Source
 from trainable.device import Device, resolve
+from trainable.diagnostics import Findings
 from trainable.evaluation import measure_epoch, measure_test
 from trainable.learner import Learner
 from trainable.metrics import check_finite, count_parameters, fetch
@@ -33,15 +35,21 @@ class EpochRow:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What is known only at the end. `predictions`: log-probabilities on the test set, float16 (examples, classes)."""
+    """What is known only at the end. `predictions`: log-probabilities on the test set, float16 (examples, classes).
+
+    `curves`: what diagnostics found beyond single numbers. `weights`: of the trained model, on the CPU, where asked for.
+    """
 
     metrics: dict[str, float]
     num_parameters: int
     predictions: np.ndarray
+    curves: dict[str, Any] = field(default_factory=dict)
+    weights: dict[str, Any] | None = None
 
 
 def run_trial(config: TrialConfig, source: Source, device: str = "cpu", *,
-              slot: CheckpointSlot | None = None) -> Generator[EpochRow, None, Outcome]:
+              slot: CheckpointSlot | None = None, diagnostics: tuple[str, ...] = (), keep_weights: bool = False,
+              ) -> Generator[EpochRow, None, Outcome]:
     """Yields a row after each epoch and returns the outcome: `outcome = yield from run_trial(...)`.
 
     Same config and source, same rows, bit for bit on a CPU with a fixed number of threads: first or hundredth in a
@@ -52,16 +60,21 @@ def run_trial(config: TrialConfig, source: Source, device: str = "cpu", *,
     on from there; a checkpoint is saved after an epoch when one is due, and when the generator is closed unfinished.
     The slot is not cleared at the end: whoever has stored the outcome does that.
 
-    Raises Diverged at the epoch where a metric stops being finite; DataError, ModelError or InfrastructureError, before
-    the first epoch, when config, source and device do not fit together.
+    `diagnostics`, by name (trainable.diagnostics), are computed after the last epoch; they and `keep_weights` change no
+    number of training. Only `memorisation` adds to the rows: `oracle/test_error`, which chooses nothing.
+
+    Raises ConfigError for a diagnostic that there is not, DataError, ModelError or InfrastructureError when config, source
+    and device do not fit together, all before the first epoch; Diverged at the epoch where a metric stops being finite.
     """
+    diagnosis.check(diagnostics)
     place = resolve(device)
     learner, rows = _begin(config, source, place, slot)
+    watch_test = "memorisation" in diagnostics
     saved_epoch = len(rows)
     try:
         yield from tuple(rows)
         for epoch in range(len(rows) + 1, config.epochs + 1):
-            rows.append(_run_epoch(learner, epoch))
+            rows.append(_run_epoch(learner, epoch, watch_test=watch_test))
             if slot is not None and slot.due() and slot.save(_state(learner, rows)):
                 saved_epoch = epoch
             yield rows[-1]
@@ -69,7 +82,15 @@ def run_trial(config: TrialConfig, source: Source, device: str = "cpu", *,
         if slot is not None and not slot.discarded and len(rows) > saved_epoch:
             slot.save(_state(learner, rows))
         raise
-    return _finish(learner, rows)
+    outcome = _finish(learner, rows)
+    found = _diagnose(learner, rows, diagnostics)
+    weights = {name: value.cpu().clone() for name, value in learner.model.state_dict().items()} if keep_weights else None
+    return replace(outcome, metrics=outcome.metrics | found.values, curves=found.curves, weights=weights)
+
+
+def _diagnose(learner: Learner, rows: list[EpochRow], names: tuple[str, ...]) -> Findings:
+    with learner.place.session(learner.seed("global", 0)):
+        return diagnosis.diagnose(names, learner, [row.metrics for row in rows])
 
 
 def _begin(config: TrialConfig, source: Source, place: Device,
@@ -92,24 +113,30 @@ def _state(learner: Learner, rows: list[EpochRow]) -> dict[str, Any]:
     return {"learner": learner.state(), "rows": [asdict(row) for row in rows]}
 
 
-def _run_epoch(learner: Learner, epoch: int) -> EpochRow:
+def _run_epoch(learner: Learner, epoch: int, *, watch_test: bool) -> EpochRow:
     began = time.perf_counter()
     with learner.place.session(learner.seed("global", epoch)):
-        loss_sum, floor = learner.train_epoch(epoch)
+        trained_epoch = learner.train_epoch(epoch)
         learner.place.synchronize()
         trained = time.perf_counter()
-        loss = fetch({"loss": loss_sum / len(learner.split.train_index)})["loss"]
-        metrics = {"train/loss": loss, "train/excess_loss": loss - floor}
+        means = fetch({name: total / len(learner.split.train_index) for name, total in trained_epoch.sums.items()})
+        metrics = {"train/loss": means["loss"], "train/excess_loss": means["loss"] - trained_epoch.floor}
+        metrics |= {f"train/{name}": mean for name, mean in means.items() if name != "loss"}
         check_finite(metrics, epoch)
         metrics |= measure_epoch(learner, epoch)
+        if watch_test:
+            metrics["oracle/test_error"] = measure_test(learner)[0]["test/error"]
     check_finite(metrics, epoch)
     ended = time.perf_counter()
     return EpochRow(epoch, metrics, ended - began, ended - trained, time.time())
 
 
 def _finish(learner: Learner, rows: list[EpochRow]) -> Outcome:
-    """The test set is read here and nowhere else. `best/` is the first epoch of lowest validation error; `cost/` counts
-    epochs and the final test, whoever ran them, but neither the set-up nor the time a row was held by the caller."""
+    """The test set is read here and, unless memorisation is watched, nowhere else.
+
+    `best/` is the first epoch of lowest validation error; `cost/` counts epochs and the final test, whoever ran them, but
+    neither the set-up, nor diagnostics, nor the time a row was held by the caller.
+    """
     began = time.perf_counter()
     with learner.place.session(learner.seed("global", 0)):
         metrics, predictions = measure_test(learner)

@@ -7,6 +7,7 @@ files: predictions come through a callable.
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -14,10 +15,11 @@ import numpy as np
 from sweeps.analysis import notes, provenance
 from sweeps.analysis.bias_variance import Decomposition, decompose
 from sweeps.analysis.capacity import clean_error_slope, interaction, judge_conjecture
+from sweeps.analysis.comparison import ArmStudy, Contender, compare_arms, contenders
 from sweeps.analysis.intervals import mean_estimate
-from sweeps.analysis.ladder import Ladder, MeasureLike, Rows, build_ladder, final_metric
+from sweeps.analysis.ladder import Ladder, Rows, build_ladder, final_metric
 from sweeps.analysis.results import AlphaPoint, Bar, CapacityResult, Estimate, SearchTrial, StudyResults
-from sweeps.analysis.sweet_spot import sweet_spot
+from sweeps.analysis.sweet_spot import no_ladder, sweet_spot
 from sweeps.records import ENDED, FINISHED, SEARCH, TRIAL_STATES, AttemptRecord, TrialRecord
 from trainable.moments import epsilon
 
@@ -39,7 +41,7 @@ class CapacityLike(Protocol):
     def label(self) -> str: ...
 
 
-class StudyLike(Protocol):
+class StudyLike(ArmStudy, Protocol):
     """What the analysis asks of a study."""
 
     @property
@@ -48,8 +50,6 @@ class StudyLike(Protocol):
     def objective(self) -> str: ...
     @property
     def capacities(self) -> Sequence[CapacityLike]: ...
-    @property
-    def measure(self) -> MeasureLike: ...
 
 
 def analyse(
@@ -67,8 +67,10 @@ def analyse(
     capacities = []
     for ladder in ladders:
         result, problems = capacity_result(ladder, rows, load_predictions, test_labels)
-        capacities.append(result)
+        arms = contenders(ladder, trials, study)
+        capacities.append(with_arms(result, ladder, arms, rows, study.objective))
         told += [*notes.on_gaps(ladder, rows, study.objective, trials), *problems]
+        told += notes.on_arms(ladder, arms, trials)
     merged, differences = provenance.merge(trial for trial in trials if trial.state == FINISHED)
     return StudyResults(
         study=study.name, objective=study.objective, capacities=tuple(capacities),
@@ -97,6 +99,17 @@ def capacity_result(
         sweet_loss=sweet_spot(tables["val_loss"], ladder.alphas, overlap=ladder.overlap),
         clean_error_slope=clean_error_slope(tables["train_clean_error"], ladder.alphas, overlap=ladder.overlap),
     ), problems
+
+
+def with_arms(result: CapacityResult, ladder: Ladder, arms: Sequence[Contender], rows: Rows, objective: str) -> CapacityResult:
+    """A capacity with its arms compared, where there are any; beside them the ladder may be alpha 0 alone."""
+    if not arms:
+        return result
+    compared = compare_arms(arms, rows, objective, planned=ladder.planned_per_rung)
+    if len(ladder.alphas) > 1:
+        return replace(result, arms=compared)
+    alone = no_ladder(len(ladder.splits))
+    return replace(result, arms=compared, sweet_error=alone, sweet_loss=alone)
 
 
 def alpha_point(

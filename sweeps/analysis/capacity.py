@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sweeps.analysis.intervals import LEVEL, mean_estimate
-from sweeps.analysis.results import CapacityResult, Conjecture, Estimate
+from sweeps.analysis.results import NO_LADDER, CapacityResult, Conjecture, Estimate
 from sweeps.analysis.sweet_spot import NOT_ENOUGH
 from trainable.moments import epsilon
 
@@ -83,6 +83,8 @@ def interaction(
 
 def judge_conjecture(change: Estimate | None, capacities: Sequence[CapacityResult], objective: str) -> Conjecture:
     """The verdict with its sentence, and where alpha's sweet spot went with capacity."""
+    if capacities and all(result.sweet(objective).verdict == NO_LADDER for result in capacities):
+        return Conjecture(interaction=None, verdict=UNDECIDED, text="There is no ladder of alphas to see it on.")
     verdict = UNDECIDED
     if change is not None and change.low is not None and change.high is not None:
         verdict = SUPPORTED if change.high < 0 else CONTRADICTED if change.low > 0 else UNDECIDED
@@ -108,7 +110,7 @@ def describe_trend(capacities: Sequence[CapacityResult], objective: str) -> str:
     Both sets hold their truth with probability 2 level - 1 or more.
     """
     known = [result for result in capacities
-             if result.num_parameters and result.sweet(objective).verdict != NOT_ENOUGH]
+             if result.num_parameters and result.sweet(objective).verdict not in (NOT_ENOUGH, NO_LADDER)]
     if len(known) < 2:
         return ""
     known.sort(key=lambda result: result.num_parameters or 0)

@@ -13,7 +13,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from sweeps.records import FINISHED, MEASURE, Row, TrialRecord
+from sweeps.records import FINISHED, MEASURE, Row, TrialRecord, arm_name
+from trainable.config import REPLICATE_FIELDS
 
 Rows = Mapping[int, Sequence[Row]]
 """The epochs of each trial, by trial id."""
@@ -23,7 +24,7 @@ UNKNOWN_OVERLAP = 0.25
 
 
 class MeasureLike(Protocol):
-    """What is asked of a study's measure stage: the planned rungs, splits and seeds per split."""
+    """What is asked of a study's measure stage: the planned rungs, splits, seeds per split, and what each named arm sets."""
 
     @property
     def alphas(self) -> Sequence[float]: ...
@@ -31,6 +32,8 @@ class MeasureLike(Protocol):
     def splits(self) -> int: ...
     @property
     def seeds(self) -> int: ...
+    @property
+    def arms(self) -> Mapping[str, Mapping[str, Any]]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,16 +78,19 @@ def final_metric(trial: TrialRecord, rows: Rows, metric: str) -> float | None:
 def build_ladder(capacity: str, trials: Sequence[TrialRecord], measure: MeasureLike) -> Ladder:
     """The ladder of one capacity from all trials of the study, at any moment of the run.
 
-    Rungs are those planned and those measured. A ladder means one setting of the other knobs: where trials disagree
-    (the best setting changed between two runs) the setting of most finished trials counts,
-    of equals the newest, and the others are strays.
+    Rungs are those planned and those measured; a trial of a named arm is no part of it, unless it is that of a planned
+    rung as well. A ladder means one setting of the other knobs: where trials disagree (the best setting changed between
+    two runs) the setting of most finished trials counts, of equals the newest, and the others are strays.
     """
-    mine = [trial for trial in trials if trial.stage == MEASURE and trial.capacity == capacity]
+    measured = [trial for trial in trials if trial.stage == MEASURE and trial.capacity == capacity]
+    mine = [trial for trial in measured if arm_name(trial.origin) is None]
     finished = [trial for trial in mine if trial.state == FINISHED]
-    settings = Counter(knobs(trial) for trial in finished or mine)
+    settings = votes(finished or mine)
     newest = {knobs(trial): trial.id for trial in sorted(mine, key=lambda trial: trial.id)}
     chosen = max(settings, key=lambda setting: (settings[setting], newest[setting])) if settings else ()
-    same = [trial for trial in finished if knobs(trial) == chosen]
+    same = [trial for trial in finished if set(knobs(trial)) <= set(chosen)]
+    strays = len(finished) - len(same)
+    same += also_arms(measured, same, measure.alphas)
     cells: dict[tuple[float, int], list[TrialRecord]] = {}
     for trial in sorted(same, key=lambda trial: trial.repeat):
         cells.setdefault((alpha_of(trial), trial.split), []).append(trial)
@@ -93,12 +99,33 @@ def build_ladder(capacity: str, trials: Sequence[TrialRecord], measure: MeasureL
         capacity=capacity, setting=setting_of([trial for trial in mine if knobs(trial) == chosen]), cells=cells,
         alphas=tuple(sorted({float(alpha) for alpha in measure.alphas} | {alpha for alpha, _ in cells})),
         num_parameters=parameters[0] if parameters else None, splits=tuple(sorted({split for _, split in cells})),
-        planned_per_rung=measure.splits * measure.seeds, strays=len(finished) - len(same),
+        planned_per_rung=measure.splits * measure.seeds, strays=strays,
         overlap=overlap_ratio(same[0]) if same else 0.0)
 
 
 def alpha_of(trial: TrialRecord) -> float:
     return float(trial.config.get("alpha", trial.setting.get("alpha", 0.0)))
+
+
+def votes(trials: Sequence[TrialRecord]) -> dict[tuple[tuple[str, str], ...], int]:
+    """How many trials agree with each setting of the knobs. One that has fewer of them agrees where it has them.
+
+    (An axis may exist only above some alpha, so that alpha = 0 has a shorter setting.)
+    """
+    counted = Counter(knobs(trial) for trial in trials)
+    return {setting: sum(count for other, count in counted.items() if set(other) <= set(setting)) for setting in counted}
+
+
+def also_arms(measured: Sequence[TrialRecord], ladder: Sequence[TrialRecord], alphas: Sequence[float]) -> list[TrialRecord]:
+    """Finished trials of named arms that are rungs of this ladder too: asked for as an arm first, then as a rung."""
+    along = [rest(trial) for trial in ladder]
+    return [trial for trial in measured if trial.state == FINISHED and arm_name(trial.origin) is not None
+            and alpha_of(trial) in alphas and rest(trial) in along]
+
+
+def rest(trial: TrialRecord) -> dict[str, Any]:
+    """The configuration without alpha and the replicate: equal along a ladder."""
+    return {name: value for name, value in trial.config.items() if name not in ("alpha", *REPLICATE_FIELDS)}
 
 
 def knobs(trial: TrialRecord) -> tuple[tuple[str, str], ...]:

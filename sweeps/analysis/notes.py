@@ -9,9 +9,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from sweeps.analysis.arms import comparable
+from sweeps.analysis.comparison import Contender
 from sweeps.analysis.intervals import LEVEL
 from sweeps.analysis.ladder import Ladder, MeasureLike, Rows, sizes
-from sweeps.records import FAILED, MEASURE, TrialRecord
+from sweeps.records import FAILED, FINISHED, MEASURE, TrialRecord, arm_name
 
 
 def on_randomness(ladders: Sequence[Ladder], measure: MeasureLike) -> list[str]:
@@ -64,11 +65,32 @@ def on_gaps(ladder: Ladder, rows: Rows, metric: str, trials: Sequence[TrialRecor
         notes.append(f"{ladder.capacity}: alpha {told} left out of the sweet spot: results on fewer than half of the "
                      "splits, or on none that other rungs share.")
     diverged = sorted({float(trial.config["alpha"]) for trial in trials if trial.stage == MEASURE
-                       and trial.capacity == ladder.capacity and trial.failure_class == "DIVERGED"})
+                       and trial.capacity == ladder.capacity and trial.failure_class == "DIVERGED"
+                       and arm_name(trial.origin) is None})
     if diverged:
         notes.append(f"{ladder.capacity}: training diverged at alpha {', '.join(f'{alpha:g}' for alpha in diverged)}; "
                      "what is left of these rungs is a favourable selection.")
     if ladder.strays:
         notes.append(f"{ladder.capacity}: {ladder.strays} trials were measured at another setting of the other knobs "
+                     "and are left out.")
+    return notes
+
+
+def on_arms(ladder: Ladder, arms: Sequence[Contender], trials: Sequence[TrialRecord]) -> list[str]:
+    """What is missing of the named arms of one capacity, and which are one and the same."""
+    notes, named = [], [arm for arm in arms if not arm.is_rung]
+    missing = [(ladder.planned_per_rung - len(arm.trials), arm.name) for arm in named]
+    told = ", ".join(f"{count} of {name}" for count, name in missing if count > 0)
+    if told and any(arm.trials for arm in arms):
+        notes.append(f"{ladder.capacity}: results of arms are missing ({told}); such an arm is not judged.")
+    notes += [f"{ladder.capacity}: arm {arm.name} comes to the same trials as {arms[arm.same_as].name}; they are run once."
+              for arm in named if arm.same_as is not None]
+    mine = [trial for trial in trials if trial.capacity == ladder.capacity and arm_name(trial.origin) is not None]
+    if diverged := sorted({str(arm_name(trial.origin)) for trial in mine if trial.failure_class == "DIVERGED"}):
+        notes.append(f"{ladder.capacity}: training diverged in {', '.join(diverged)}; "
+                     "what is left of such an arm is a favourable selection.")
+    shown = {trial.id for arm in arms for trial in arm.trials}
+    if strays := sum(1 for trial in mine if trial.state == FINISHED and trial.id not in shown):
+        notes.append(f"{ladder.capacity}: {strays} trials of arms were run at another setting, or set what no arm sets now, "
                      "and are left out.")
     return notes

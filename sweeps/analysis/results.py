@@ -4,7 +4,13 @@ Errors are fractions in [0, 1]; losses are in nats; times are unix seconds; alph
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sweeps.analysis.findings import StudyFindings
+
+NO_LADDER = "no ladder"
+"""The verdict on a sweet spot where alpha = 0 alone was measured, beside named arms."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +27,7 @@ class SweetSpot:
     """Where alpha's sweet spot lies at one capacity: the confidence set of the best rung and its hull.
 
     `alpha` is the best rung of the ladder; `low` and `high` the hull in alpha, reaching halfway (in epsilon) to the
-    neighbouring rungs. `verdict`: bracketed, edge, flat, or not enough data. `gain_over_erm` is
+    neighbouring rungs. `verdict`: bracketed, edge, flat, not enough data, or no ladder. `gain_over_erm` is
     risk(ERM) - risk(alpha).
     """
 
@@ -60,8 +66,34 @@ class AlphaPoint:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ArmResult:
+    """A rung of the ladder or a named arm, beside all others of its capacity, averaged over splits.
+
+    `sets` is what it changes of the measured setting at alpha 0. `difference` is its risk minus that of alpha 0, paired by
+    split: negative is better; None for alpha 0 itself. `in_set`: whether it cannot be told from the best; None where that
+    is not judged, since replicates are `missing` or the data are too few. `same_as`: an earlier one with the same trials.
+    """
+
+    name: str
+    sets: dict[str, Any]
+    is_rung: bool
+    num_trials: int
+    num_splits: int
+    missing: int
+    val_error: Estimate
+    val_loss: Estimate
+    test_error: Estimate
+    difference: Estimate | None
+    in_set: bool | None
+    same_as: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class CapacityResult:
-    """Everything about one capacity. `setting` holds the knobs its ladder was measured at."""
+    """Everything about one capacity. `setting` holds the knobs its ladder was measured at.
+
+    `arms`: rungs and named arms side by side, where the study names arms.
+    """
 
     capacity: str
     num_parameters: int | None
@@ -70,6 +102,7 @@ class CapacityResult:
     sweet_error: SweetSpot
     sweet_loss: SweetSpot
     clean_error_slope: Estimate | None
+    arms: tuple[ArmResult, ...] = ()
 
     def sweet(self, objective: str) -> SweetSpot:
         return self.sweet_loss if objective == "val/loss" else self.sweet_error
@@ -118,7 +151,7 @@ class Bar:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyResults:
-    """The whole answer of a study."""
+    """The whole answer of a study. `findings` of diagnostics, where it asked for any or has any."""
 
     study: str
     objective: str
@@ -130,3 +163,4 @@ class StudyResults:
     counts: dict[str, int]
     provenance: dict[str, Any]
     notes: tuple[str, ...] = field(default=())
+    findings: "StudyFindings | None" = None

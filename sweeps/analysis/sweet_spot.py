@@ -19,7 +19,7 @@ from scipy.special import stdtr
 
 from sweeps.analysis.arms import PairedArms, compare
 from sweeps.analysis.intervals import LEVEL, t_quantile
-from sweeps.analysis.results import Estimate, SweetSpot
+from sweeps.analysis.results import NO_LADDER, Estimate, SweetSpot
 from trainable.moments import alpha_from_epsilon, epsilon
 
 BRACKETED, EDGE, FLAT, NOT_ENOUGH = "bracketed", "edge", "flat", "not enough data"
@@ -146,6 +146,12 @@ def advise_flat(arms: PairedArms, level: float) -> str:
     if both_ends is not None:
         text += f" and {max(both_ends, more)} would bracket it"
     return start + text + ", were the observed differences the true ones."
+
+
+def no_ladder(num_splits: int, level: float = LEVEL) -> SweetSpot:
+    """The answer where only alpha = 0 was to be measured, as the baseline of named arms."""
+    return SweetSpot(alpha=math.nan, alphas_in_set=(), low=math.nan, high=math.nan, verdict=NO_LADDER, level=level,
+                     gain_over_erm=None, p_beats_erm=None, num_splits=num_splits, advice="")
 
 
 def undecided(risk_SA: np.ndarray, alphas: Sequence[float], level: float) -> SweetSpot:

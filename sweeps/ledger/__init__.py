@@ -108,6 +108,11 @@ class Ledger(LedgerReads):
 
         self._store.commit(study_id, "set_study", body)
 
+    def set_findings(self, study_id: int, found: dict[str, Any]) -> None:
+        """Record what was found of the study as a whole, by name, in place of what was found under these names before."""
+        self._store.commit(study_id, "set_findings", lambda connection, _revision: write.write_findings(
+            connection, study_id, None, found))
+
     def acquire(self, study_id: int, host: str, pid: int, at: float) -> None:
         """Become the study's only writer. StudyLocked, naming host and process, when a live driver is.
 
@@ -143,7 +148,8 @@ class Ledger(LedgerReads):
         return self._store.commit(study_id, "add_trial", body)
 
     def append(self, study_id: int, report: Report, at: float) -> TrialRecord | None:
-        """Record a report in one transaction: attempt, new rows, the trial's end if it has one. The trial afterwards.
+        """Record a report in one transaction: attempt, new rows, the trial's end with its findings if it has one. The trial
+        afterwards.
 
         None when the report is refused, since its trial has ended or its attempt is closed or superseded: counted as a
         decision `stale_report`. Rows already recorded are ignored; a decision `contradiction` says which differ.
@@ -160,6 +166,7 @@ class Ledger(LedgerReads):
             write.write_attempt(connection, trial, report, intake, at)
             write.write_rows(connection, trial, intake)
             self._note_contradictions(connection, trial, intake, at)
+            write.write_findings(connection, study_id, trial.id, report.end.findings if report.end else {})
             return write.change_trial(connection, trial, revision, intake.changes)
 
         return self._store.commit(study_id, "append", body)

@@ -3,14 +3,14 @@
 Owns the queries. Writes nothing, so that status, report and the tracker can use it beside a running driver.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from sweeps.ledger.lock import here, is_alive
-from sweeps.ledger.schema import as_floats, attempts, decisions, heads, rows, studies, trials
+from sweeps.ledger.schema import as_floats, attempts, decisions, findings, heads, rows, studies, trials
 from sweeps.ledger.store import Store
 from sweeps.records import TRIAL_STATES, AttemptRecord, Decision, Holder, Row, StudyRecord, TrialRecord
 from trainable.errors import LedgerError
@@ -114,6 +114,28 @@ class LedgerReads:
         found = self._store.read(lambda connection: connection.execute(query).all())
         return [Decision(**row._mapping) for row in found]
 
+    def findings(self, study_id: int, trial_ids: Collection[int] | None = None) -> dict[int, dict[str, Any]]:
+        """What diagnostics found beyond metrics, by trial id and name; of these trials, or of all. Others are absent."""
+        query = _FINDINGS.where(findings.c.study_id == study_id, findings.c.trial_id.is_not(None))
+        wanted = query if trial_ids is None else query.where(findings.c.trial_id.in_(trial_ids))
+        found: dict[int, dict[str, Any]] = {}
+        for trial_id, name, content in self._findings(wanted) if trial_ids is None or trial_ids else ():
+            found.setdefault(trial_id, {})[name] = content
+        return found
+
+    def study_findings(self, study_id: int) -> dict[str, Any]:
+        """What was found of the study as a whole, by name."""
+        query = _FINDINGS.where(findings.c.study_id == study_id, findings.c.trial_id.is_(None))
+        return {name: content for _, name, content in self._findings(query)}
+
+    def _findings(self, query: Any) -> list[Any]:
+        def body(connection: Connection) -> list[Any]:
+            if not sa.inspect(connection).has_table(findings.name):  # a ledger of version 1, opened to read
+                return []
+            return list(connection.execute(query.order_by(findings.c.id)).all())
+
+        return self._store.read(body)
+
     def counts(self, study_id: int, stage: str | None = None) -> dict[str, int]:
         """How many trials are in each state, every state included."""
         query = sa.select(trials.c.state, sa.func.count().label("number")).where(trials.c.study_id == study_id)
@@ -128,6 +150,7 @@ class LedgerReads:
 
 _STUDIES = sa.select(studies, heads.c.revision).join(heads)
 _ROWS = sa.select(rows.c.trial_id, rows.c.epoch, rows.c.at, rows.c.seconds, rows.c.eval_seconds, rows.c.metrics)
+_FINDINGS = sa.select(findings.c.trial_id, findings.c.name, findings.c.content)
 _TRIAL = sa.select(trials).where(trials.c.study_id == sa.bindparam("study"), trials.c.key == sa.bindparam("key"))
 _ATTEMPTS = sa.select(attempts).where(attempts.c.trial_id == sa.bindparam("trial")).order_by(attempts.c.number)
 _REPLAYED = _ROWS.where(

@@ -21,8 +21,10 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = 1
-"""Raised with every change of a table. A ledger of a later version is refused; there is no earlier one."""
+SCHEMA_VERSION = 2
+"""Raised with every change of a table. A ledger of a later version is refused."""
+EARLIER_VERSIONS = (1,)
+"""Read as they are; brought up to date by whoever opens them to write. Version 1 lacks the table of findings, no more."""
 
 metadata = MetaData()
 _JSON = JSON(none_as_null=True)
@@ -126,6 +128,18 @@ decisions = Table(
     Column("kind", Text, nullable=False),
     Column("at", Double, nullable=False),
     Column("detail", _JSON, nullable=False),
+)
+
+# What diagnostics found beyond single numbers. Apart from the trials, so that reading those stays light.
+findings = Table(
+    "sweep_findings",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("study_id", ForeignKey(studies.c.id), nullable=False, index=True),
+    Column("trial_id", ForeignKey(trials.c.id)),
+    Column("name", Text, nullable=False),
+    Column("content", _JSON, nullable=False),
+    UniqueConstraint("trial_id", "name"),
 )
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 
 from sweeps.ledger import postgres, sqlite
-from sweeps.ledger.schema import SCHEMA_VERSION, encode, heads, metadata, schema
+from sweeps.ledger.schema import EARLIER_VERSIONS, SCHEMA_VERSION, encode, heads, metadata, schema
 from sweeps.redaction import redact
 from trainable.errors import LedgerError, StudyLocked
 
@@ -166,9 +166,9 @@ class Store:
 
 
 def open_store(url: str | Path, *, read_only: bool = False, patience_seconds: float = PATIENCE_SECONDS) -> Store:
-    """An open ledger database, created unless `read_only`.
+    """An open ledger database, created unless `read_only`. One of an earlier version gets the tables it lacks, so too.
 
-    LedgerError when it is missing (read only), damaged, locked, unreachable, or of another schema version.
+    LedgerError when it is missing (read only), damaged, locked, unreachable, or of an unknown schema version.
     """
     parsed = parse_url(url)
     store = Store(parsed, read_only=read_only, patience_seconds=patience_seconds)
@@ -178,7 +178,8 @@ def open_store(url: str | Path, *, read_only: bool = False, patience_seconds: fl
             damage = None if read_only else store.read(sqlite.find_damage)
             if damage:
                 raise sqlite.damaged(store.path, damage)
-        _check_version(store, store.read(_version) if read_only else store.begin("open", _create))
+        readable = (*EARLIER_VERSIONS, SCHEMA_VERSION) if read_only else (SCHEMA_VERSION,)
+        _check_version(store, store.read(_version) if read_only else store.begin("open", _create), readable)
     except BaseException:
         store.close()
         raise
@@ -186,12 +187,16 @@ def open_store(url: str | Path, *, read_only: bool = False, patience_seconds: fl
 
 
 def _create(connection: Connection) -> int | None:
-    """The schema version, after making the tables in an empty database. Two drivers may do this at once."""
+    """The schema version, after making the tables that are not there yet. Two drivers may do this at once."""
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(7305911)))
-    if _version(connection) is None:
+    version = _version(connection)
+    if version is None:
         metadata.create_all(connection)
         connection.execute(schema.insert(), {"version": SCHEMA_VERSION})
+    elif version in EARLIER_VERSIONS:
+        metadata.create_all(connection)
+        connection.execute(schema.update().values(version=SCHEMA_VERSION))
     return _version(connection)
 
 
@@ -199,10 +204,10 @@ def _version(connection: Connection) -> int | None:
     return connection.scalar(sa.select(schema.c.version)) if sa.inspect(connection).has_table(schema.name) else None
 
 
-def _check_version(store: Store, version: int | None) -> None:
+def _check_version(store: Store, version: int | None, readable: tuple[int, ...]) -> None:
     if version is None:
         raise LedgerError(f"ledger {store.name}: there is no ledger in this database yet")
-    if version != SCHEMA_VERSION:
+    if version not in readable:
         raise LedgerError(
             f"ledger {store.name}: its schema is version {version}, this program knows version {SCHEMA_VERSION}. "
             f"It was written by another release of mixup-sweeps: install that one, or use another ledger"

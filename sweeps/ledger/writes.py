@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from sweeps.ledger.intake import Intake
 from sweeps.ledger.reads import find_trial
-from sweeps.ledger.schema import attempts, decisions, heads, plain_text, rows, studies, trials
+from sweeps.ledger.schema import attempts, decisions, findings, heads, plain_text, rows, studies, trials
 from sweeps.records import ENDED, LOST, PENDING, RUNNING, Report, StudyRecord, TrialRecord, TrialSpec
 
 
@@ -105,6 +105,16 @@ def write_decision(
     """Record a decision about a trial, or about the study when `trial_id` is None."""
     values = {"study_id": study_id, "trial_id": trial_id, "kind": kind, "at": at, "detail": detail}
     connection.execute(decisions.insert(), values)
+
+
+def write_findings(connection: Connection, study_id: int, trial_id: int | None, found: dict[str, Any]) -> None:
+    """Record what was found under each name, of a trial or of the study when `trial_id` is None, in place of what was there."""
+    if not found:
+        return
+    mine = sa.and_(findings.c.study_id == study_id, findings.c.trial_id == trial_id, findings.c.name.in_(list(found)))
+    connection.execute(findings.delete().where(mine))
+    place = {"study_id": study_id, "trial_id": trial_id}
+    connection.execute(findings.insert(), [{**place, "name": name, "content": content} for name, content in found.items()])
 
 
 _UPDATE_TRIAL = trials.update().where(trials.c.id == sa.bindparam("trial"))

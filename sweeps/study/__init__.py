@@ -13,7 +13,9 @@ from typing import Any
 
 from search_spaces import Capacity, SearchSpace, ladder_spec
 from search_spaces.dimension import SEARCHABLE
+from sweeps.study.arms import ARMS, arm_setting, arms_of
 from sweeps.study.first import literature_settings
+from sweeps.study.methods import METHOD_RULES
 from sweeps.study.needs import NEEDS
 from sweeps.study.overrides import apply_overrides
 from sweeps.study.reader import clean, raise_problems, read_values
@@ -21,7 +23,7 @@ from sweeps.study.rules import RULES, Parts, apply_rules, assemble, settings_of
 from sweeps.study.schema import NAME_PATTERN, children
 from sweeps.study.yaml_source import Document, read_document, write_document
 from trainable.config import TrialConfig
-from trainable.errors import Problem, StudyError
+from trainable.errors import ConfigError, Problem, StudyError
 
 STUDIES = Path(__file__).parents[1] / "studies"
 """Where the ready studies lie."""
@@ -49,12 +51,21 @@ class Search:
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """The measure stage: `alphas`, ascending from 0, x `splits` x `seeds`, `at` "best" or values of the other axes."""
+    """The measure stage: `alphas`, ascending from 0, x `splits` x `seeds`, `at` "best" or values of the other axes.
+
+    `arms` are measured beside the ladder: name -> what the arm sets (see sweeps.study.arms).
+    """
 
     alphas: tuple[float, ...]
     splits: int
     seeds: int
     at: str | dict[str, Any]
+    arms: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def num_trials(self) -> int:
+        """Trials at each capacity: every rung and every arm on every split with every seed."""
+        return (len(self.alphas) + len(self.arms)) * self.splits * self.seeds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +94,7 @@ class Study:
     objective: str
     compute: Compute
     tolerance: float
+    diagnostics: tuple[str, ...] = ()
     path: str = field(default="", compare=False)
 
     def capacity(self, label: str) -> Capacity:
@@ -94,6 +106,17 @@ class Study:
         """The trial of `setting` at a capacity on one replicate. Axes the setting leaves out keep the base's value."""
         step = self.capacity(capacity) if isinstance(capacity, str) else capacity
         return replace(self.base, **{**step.fields, **setting}, split=split, repeat=repeat)
+
+    def arm_setting(self, chosen: Mapping[str, Any], name: str) -> dict[str, Any]:
+        """What the arm of this name is run with where `chosen` is the measured setting of the searched axes."""
+        return arm_setting(self.space, chosen, self.measure.arms[name])
+
+    def arm_config(self, capacity: str, chosen: Mapping[str, Any], name: str) -> TrialConfig | None:
+        """The arm of this name at a capacity and a measured setting; None where what it sets contradicts that setting."""
+        try:
+            return self.config(self.arm_setting(chosen, name), capacity)
+        except ConfigError:
+            return None
 
     def to_dict(self) -> dict[str, Any]:
         """The whole study file, every default filled in, as plain JSON-able values."""
@@ -109,6 +132,7 @@ class Study:
             "search": {**asdict(self.search), "first": [dict(setting) for setting in self.search.first]},
             "measure": {**asdict(self.measure), "alphas": list(self.measure.alphas)},
             "objective": self.objective, "compute": asdict(self.compute), "tolerance": self.tolerance,
+            "diagnostics": list(self.diagnostics),
         }
 
     def to_yaml(self) -> str:
@@ -118,8 +142,8 @@ class Study:
     def identity(self) -> dict[str, Any]:
         """What may not change once the study has begun: what a trial is, and how settings are chosen.
 
-        Left out, so that a resumed study may change it: budgets (trials, hours, alphas, splits, seeds), where the data
-        lie, resources, retries and tolerance. Equal identities are equal after a way through JSON.
+        Left out, so that a resumed study may change it: budgets (trials, hours, alphas, arms, splits, seeds), where the
+        data lie, resources, retries, diagnostics and tolerance. Equal identities are equal after a way through JSON.
         """
         whole = self.to_dict()
         return {
@@ -186,7 +210,7 @@ def _build(document: Document, stem: str) -> Study:
     """The study of a document. Raises StudyError with every problem of it."""
     reading = read_values(document)
     parts = assemble(reading)
-    apply_rules(parts, (*RULES, *NEEDS))
+    apply_rules(parts, (*RULES, *ARMS, *NEEDS, *METHOD_RULES))
     name = reading.values["name"] or stem
     if not NAME_PATTERN.fullmatch(name) and reading.is_sound("name"):
         reading.problems.append(Problem("name", name, "must be given where the name of the file is not a valid one"))
@@ -203,9 +227,9 @@ def _study(parts: Parts, name: str, path: str) -> Study:
     return Study(
         name=name, seed=parts["seed"], base=parts.base, data_root=parts["data.root"], download=parts["data.download"],
         capacities=parts.capacities, space=parts.space, objective=parts["objective"], tolerance=parts["tolerance"],
-        path=path,
+        diagnostics=tuple(parts["diagnostics"]), path=path,
         search=Search(**{key: parts[f"search.{key}"] for key in keys}, first=tuple(first),
                       prune=Prune(**{key: parts[f"search.prune.{key}"] for key in ("rule", "grace", "reduction")})),
         measure=Measure(alphas=parts.alphas, splits=parts["measure.splits"], seeds=parts["measure.seeds"],
-                        at=at if isinstance(at, str) else settings_of(parts, "measure.at")),
+                        at=at if isinstance(at, str) else settings_of(parts, "measure.at"), arms=arms_of(parts)),
         compute=Compute(**{key: parts[f"compute.{key}"] for key in ("cpus", "gpus", "max_concurrent", "retries")}))

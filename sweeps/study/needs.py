@@ -6,12 +6,14 @@ Owns the checks against the registries, as far as they can answer without readin
 import dataclasses
 import functools
 import importlib.util
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import trainable.data
 import trainable.models
+from sweeps.study.arms import arm_configs
 from sweeps.study.rules import Parts, Rule
 from trainable.config import TrialConfig, nearest
 from trainable.data.splits import max_splits, split_sizes
@@ -50,6 +52,15 @@ def _check_sizes(parts: Parts) -> Iterator[Problem]:
     if largest > train_size:
         yield Problem("space.batch_size" if searched else "train.batch_size", largest,
                       f"must be at most {train_size}, the training examples of a split")
+
+
+def _check_arms(parts: Parts) -> Iterator[Problem]:
+    """Whether the minibatch that an arm sets fits into a training split."""
+    pool_size = trainable.data.facts(parts.base.data).pool_size
+    train_size = split_sizes(pool_size, dataclasses.replace(parts.base, batch_size=1))[0] if pool_size else math.inf
+    for path, arm in arm_configs(parts):
+        if arm.batch_size > train_size and arm.batch_size != parts.base.batch_size:
+            yield Problem(f"{path}.batch_size", arm.batch_size, f"must be at most {train_size}, the training examples of a split")
 
 
 def _check_models(parts: Parts) -> Iterator[Problem]:
@@ -102,5 +113,6 @@ def torchvision_names() -> tuple[str, ...]:
 NEEDS: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("data.name",), _check_data),
     (("data", "train.batch_size", "space", "measure.splits"), _check_sizes),
+    (("data", "train", "space", "measure"), _check_arms),
     (("data.name", "model"), _check_models),
 )

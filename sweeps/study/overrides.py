@@ -29,10 +29,21 @@ def apply_overrides(document: Document, overrides: Sequence[str]) -> None:
         _put(document, path, value.data, place)
 
 
+def _names(path: str, tree: Any) -> list[str]:
+    """The keys along a dotted path. One that has dots itself, such as the name of an arm, is found where it stands already."""
+    names = []
+    while path:
+        known = [key for key in tree if f"{path}.".startswith(f"{key}.")] if isinstance(tree, dict) else []
+        name = max(known, key=len, default=path.partition(".")[0])
+        names.append(name)
+        path, tree = path[len(name) + 1:], tree.get(name) if isinstance(tree, dict) else None
+    return names
+
+
 def _put(document: Document, path: str, value: Any, place: str) -> None:
     """Sets one value, making the sections on the way."""
-    *sections, name = path.split(".")
     document.data = {} if document.data is None else document.data
+    *sections, name = _names(path, document.data)
     target = document.data
     for depth, section in enumerate(sections if isinstance(target, dict) else []):
         above = ".".join(sections[:depth + 1])

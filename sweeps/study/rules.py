@@ -12,9 +12,10 @@ import trainable.models
 from search_spaces import DEFAULT_SPACE, Capacity, SearchSpace, ladder
 from search_spaces.dimension import Choice, Fixed, is_number, typed
 from sweeps.study.reader import Reading
-from sweeps.study.schema import DEFAULT_ALPHAS, KEY_OF_FIELD
+from sweeps.study.schema import DEFAULT_ALPHAS, DIAGNOSTIC_HELP, KEY_OF_FIELD
 from trainable.config import TrialConfig, check_field, nearest
 from trainable.errors import ConfigError, Problem
+from trainable.methods import OPTIONS
 
 MAX_GRID = 10_000
 """Most points of a grid. A larger one could not be listed, let alone run."""
@@ -42,9 +43,19 @@ Rule = Callable[[Parts], Iterator[Problem]]
 def assemble(reading: Reading) -> Parts:
     """The parts of a study. What is wrong is added to `reading.problems`, with a default in its place."""
     space, capacities = _space(reading), _capacities(reading)
-    fields = {name: reading.values[key.path] for name, key in KEY_OF_FIELD.items()}
-    base = TrialConfig(**{**fields, **space.fixed})
-    return Parts(reading=reading, space=space, capacities=capacities, base=base, alphas=_alphas(reading, space))
+    return Parts(reading=reading, space=space, capacities=capacities, base=_base(reading, space), alphas=_alphas(reading, space))
+
+
+def _base(reading: Reading, space: SearchSpace) -> TrialConfig:
+    """What is set and not searched. An option that does not belong to the method is a problem where it is set."""
+    fields = {name: reading.values[key.path] for name, key in KEY_OF_FIELD.items()} | space.fixed
+    try:
+        return TrialConfig(**fields)
+    except ConfigError as error:
+        reading.problems.extend(Problem(
+            f"space.{problem.field}" if problem.field in space.fixed and f"train.{problem.field}" not in reading.given
+            else KEY_OF_FIELD[problem.field].path, problem.value, problem.allowed) for problem in error.problems)
+        return TrialConfig(**{name: value for name, value in fields.items() if name not in (*OPTIONS, "method")})
 
 
 def apply_rules(parts: Parts, rules: tuple[tuple[tuple[str, ...], Rule], ...]) -> None:
@@ -107,12 +118,13 @@ def _reaches(space: SearchSpace, alpha: float) -> bool:
 
 def _check_alphas(parts: Parts) -> Iterator[Problem]:
     shown, path = list(parts.alphas), "measure.alphas"
+    fewest = 1 if parts["measure.arms"] or not parts.reading.is_sound("measure.arms") else 2
     if len(set(shown)) < len(shown):
         yield Problem(path, shown, "must be distinct")
     if 0 not in shown:
         yield Problem(path, shown, "must contain 0: without plain training there is nothing to compare with")
-    elif not 2 <= len(shown) <= MAX_ALPHAS:
-        yield Problem(path, shown, f"must be 2 to {MAX_ALPHAS} alphas, as far as space.alpha reaches")
+    elif not fewest <= len(shown) <= MAX_ALPHAS:
+        yield Problem(path, shown, f"must be {fewest} to {MAX_ALPHAS} alphas, as far as space.alpha reaches")
     for alpha in shown:
         if alpha != 0 and not _reaches(parts.space, alpha):
             yield Problem(path, alpha, f"lies outside space.alpha, {parts.space['alpha'].describe()}")
@@ -166,12 +178,22 @@ def _check_compute(parts: Parts) -> Iterator[Problem]:
         yield Problem("compute.gpus", gpus, "must be a whole number where it is above 1")
 
 
+def _check_diagnostics(parts: Parts) -> Iterator[Problem]:
+    wanted, names = parts["diagnostics"], tuple(DIAGNOSTIC_HELP)
+    for index, name in enumerate(wanted):
+        if name not in names:
+            yield Problem(f"diagnostics.{index}", name, f"must be one of {', '.join(names)}{nearest(str(name), names)}")
+        elif name in wanted[:index]:
+            yield Problem(f"diagnostics.{index}", name, "is named twice")
+
+
 RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("measure.alphas", "space.alpha"), _check_alphas),
     (("measure.at", "measure.alphas", "space", "search.max_trials"), _check_at),
     (("search.first", "space"), _check_first),
     (("search.sampler", "search.max_trials", "space"), _check_budget),
     (("compute.gpus",), _check_compute),
+    (("diagnostics",), _check_diagnostics),
 )
 
 

@@ -11,12 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from search_spaces.dimension import SEARCHABLE
+from sweeps.records import TRANSFER
 from trainable.config import FIELDS, Knob, check_field, knob, nearest
+from trainable.diagnostics import DIAGNOSTICS
 
 OBJECTIVES = ("val/error", "val/loss")
 SAMPLERS = ("tpe", "gp", "cmaes", "random", "qmc", "grid")
 PRUNE_RULES = ("asha", "median", "none")
 DEFAULT_ALPHAS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 32.0)
+DIAGNOSTIC_HELP = {**DIAGNOSTICS, TRANSFER: "error under FGSM and PGD made on another arm (black box): every arm on every arm"}
+"""What a study may compute of its trained networks: the diagnostics of a trial, and the one that needs all arms at once."""
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -126,6 +130,8 @@ KEYS: tuple[Key, ...] = (
     _number("measure.seeds", 1, Knob(help="repetitions on each split", low=1, high=1000), kind=int),
     _open("measure.at", "best", (dict,), "a mapping of axes to values, or best",
           "the other axes while alpha is measured"),
+    _open("measure.arms", {}, (dict,), "a mapping of names to fields of train and their values",
+          "arms beside the ladder: what each changes of its alpha 0, as in `cutmix: {method: cutmix, alpha: 1}`"),
     _choice("objective", OBJECTIVES, "what decides; never a test metric"),
     _number("compute.cpus", 1, Knob(help="processor cores a trial", low=0, open_low=True, high=1024)),
     _number("compute.gpus", "auto", words=("auto",),
@@ -134,6 +140,8 @@ KEYS: tuple[Key, ...] = (
             spec=Knob(help="trials at a time; null: all that fit", low=1, high=1e5)),
     _number("compute.retries", 2, kind=int,
             spec=Knob(help="new attempts of a trial that crashed or was lost", low=0, high=100)),
+    _open("diagnostics", [], (list,), f"a list of names: {', '.join(DIAGNOSTIC_HELP)}",
+          "computed at the end of every trial of the measure stage, and of no other: searches are long and pruned"),
     _number("tolerance", 0.1, Knob(help="share of trials that may fail before the exit code is 3", low=0, high=1)),
 )
 

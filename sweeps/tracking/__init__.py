@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from sweeps.home import Home
-from sweeps.records import FINISHED, INTERRUPTED, PENDING, RUNNING
+from sweeps.records import FINISHED, INTERRUPTED, PENDING, RUNNING, TRANSFER
 from sweeps.tracking.address import check, experiment_url, server_command
+from sweeps.tracking.content import FINDINGS_FILE
 from sweeps.tracking.faults import hide_secrets
 from sweeps.tracking.summary import Summary, describe
 from trainable.errors import InfrastructureError
@@ -197,12 +198,16 @@ def _is_complete(results: "StudyResults") -> bool:
 
 
 def _files(results: "StudyResults", report: Path | None, folder: Path) -> list[tuple[str, str | None]]:
-    """The report, under that name, and every figure as a small page that loads plotly from its public address."""
+    """The report, under that name, what was found of the study as a whole, and every figure as a small page that loads
+    plotly from its public address."""
     from sweeps.figures import PLOT_CONFIG, figures
     found: list[tuple[str, str | None]] = []
     if report:
         shutil.copyfile(report, folder / "report.html")
         found.append((str(folder / "report.html"), None))
+    if results.findings and results.findings.transfer:
+        (folder / FINDINGS_FILE).write_text(json.dumps({TRANSFER: results.findings.transfer}))
+        found.append((str(folder / FINDINGS_FILE), None))
     for name, figure in figures(results).items():
         figure.write_html(folder / f"{name}.html", include_plotlyjs="cdn", config=PLOT_CONFIG)
         found.append((str(folder / f"{name}.html"), "figures"))

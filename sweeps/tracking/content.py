@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from sweeps.records import FAILED, FINISHED, INTERRUPTED, PENDING, PRUNED, RUNNING, Row, StudyRecord, TrialRecord
+from sweeps.records import FAILED, FINISHED, INTERRUPTED, PENDING, PRUNED, RUNNING, Row, StudyRecord, TrialRecord, arm_name
 from sweeps.redaction import names_credential, redact
 from trainable.config import REPLICATE_FIELDS, digest
 
@@ -20,6 +20,9 @@ the trials that were trained to their last epoch and no others. An interrupted o
 
 SWEEP_ID, TRIAL_KEY, STATE, CURSOR, PARENT = ("sweep.id", "sweep.trial_key", "sweep.state", "sweep.cursor",
                                               "mlflow.parentRunId")
+
+FINDINGS_FILE = "diagnostics.json"
+"""The artifact of a run that holds what diagnostics found beyond metrics: the trial's, or on the parent run the study's."""
 
 # MLflow's limits are 6000 and 8000 characters, 250 for a key; older servers stop at 500 and 5000.
 _MAX_PARAM, _MAX_TAG, _MAX_KEY = 500, 5000, 250
@@ -54,12 +57,15 @@ def sweep(study: StudyRecord, artifacts: str | None) -> Sweep:
 
 
 def run_name(trial: TrialRecord) -> str:
-    """`a=0.40 wd=1e-4 p=0.2 E=30 w=0.5 r=2.0`: the four axes, the capacity, and r=<split>.<repeat>."""
+    """`a=0.40 wd=1e-4 p=0.2 E=30 w=0.5 r=2.0`: the four axes, the capacity, and r=<split>.<repeat>; before
+    them the name of a named arm."""
     config = trial.config
+    arm = arm_name(trial.origin)
     capacity = re.sub(r"[A-Za-z]+(?==)", lambda word: _SHORT.get(word[0], word[0]), trial.capacity)
     parts = [f"a={_alpha(config['alpha'])}", f"wd={_power(config['weight_decay'])}", f"p={config['dropout']:.3g}",
              f"E={config['epochs']}", capacity, f"r={trial.replicate}"]
-    return " ".join(part for part in parts if part)
+    name = " ".join(part for part in parts if part)
+    return f"{redact(arm)}: {name}" if arm else name
 
 
 def _alpha(alpha: float) -> str:
@@ -84,7 +90,8 @@ def trial_tags(trial: TrialRecord) -> dict[str, str]:
     """What the trial is; does not change while it runs."""
     return tags({TRIAL_KEY: trial.key, "sweep.stage": trial.stage, "sweep.arm": trial.arm_key,
                  "sweep.replicate": str(trial.replicate), "sweep.capacity": trial.capacity,
-                 "sweep.number": trial.number, "sweep.origin": trial.origin})
+                 "sweep.number": trial.number, "sweep.origin": trial.origin,
+                 "sweep.arm_name": arm_name(trial.origin)})
 
 
 def state_tags(trial: TrialRecord) -> dict[str, str]:

@@ -25,7 +25,7 @@ from sweeps.tracking.content import (
     trial_tags,
 )
 from sweeps.tracking.faults import Refused
-from sweeps.tracking.summary import TABLE_FILE, Summary
+from sweeps.tracking.summary import ARMS_FILE, TABLE_FILE, Summary
 from trainable.errors import LedgerError
 
 TRIALS_PER_STEP = 50
@@ -39,6 +39,7 @@ class Runs(Protocol):
     def create(self, key: str, name: str, started_at_ms: int, tags: Mapping[str, str]) -> None: ...
     def write(self, key: str, points: Sequence[Point], params: Mapping[str, str], tags: Mapping[str, str]) -> None: ...
     def add_data(self, key: str, name: str, digest: str) -> None: ...
+    def put_findings(self, key: str, found: Mapping[str, Any]) -> None: ...
     def set_status(self, key: str, status: str, ended_at_ms: int | None) -> None: ...
     def save_cursor(self, revision: int) -> None: ...
     def write_parent(self, points: Sequence[Point], tags: Mapping[str, str]) -> None: ...
@@ -90,9 +91,10 @@ class Projection:
             return False
         shown = [trial for trial in changed if not _is_unseen(trial) or self._runs.has(trial.key)]
         rows = self._ledger.rows_after({trial.id: self._epoch(trial) for trial in shown})
+        found = self._ledger.findings(study.id, [trial.id for trial in shown if trial.state in FINAL_STATES])
         revision = changed[-1].revision
         for trial in shown:
-            self._try_to_send(study, trial, rows.get(trial.id, []))
+            self._try_to_send(study, trial, rows.get(trial.id, []), found.get(trial.id, {}))
             if is_enough():
                 revision = trial.revision
                 break
@@ -114,17 +116,19 @@ class Projection:
         self._runs.set_parent_status(STATUS[summary.state], last if summary.state == FINISHED else None)
         if summary.table:
             self._runs.put_table(TABLE_FILE, summary.table)
+        if summary.arms:
+            self._runs.put_table(ARMS_FILE, summary.arms)
         for path, folder in summary.files:
             self._runs.put_file(path, folder)
 
-    def _try_to_send(self, study: StudyRecord, trial: TrialRecord, rows: list[Row]) -> None:
+    def _try_to_send(self, study: StudyRecord, trial: TrialRecord, rows: list[Row], found: dict[str, Any]) -> None:
         try:
-            self._send(study, trial, rows)
+            self._send(study, trial, rows, found)
         except Refused as error:
             self.num_refused += 1
             self._warn(f"trial {trial.key} is not whole in MLflow: {error}")
 
-    def _send(self, study: StudyRecord, trial: TrialRecord, rows: list[Row]) -> None:
+    def _send(self, study: StudyRecord, trial: TrialRecord, rows: list[Row], found: dict[str, Any]) -> None:
         sent, final = self._sent.get(trial.id), trial.state in FINAL_STATES
         if sent and not rows and sent.state == trial.state:
             return
@@ -141,6 +145,8 @@ class Projection:
         data_digest = study.provenance.get("data_digest")
         if not sent and data_digest:
             self._runs.add_data(trial.key, str(trial.config["data"]), str(data_digest))
+        if found:
+            self._runs.put_findings(trial.key, found)
         if final:
             self._runs.set_status(trial.key, STATUS[trial.state], milliseconds(trial.ended_at or trial.created_at))
         elif not (is_new and trial.state == RUNNING) and not (sent and sent.state == trial.state):

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from sweeps.records import RUNNING
-from sweeps.tracking.content import CURSOR, PARENT, STATUS, SWEEP_ID, TRIAL_KEY, Point, Sweep
+from sweeps.tracking.content import CURSOR, FINDINGS_FILE, PARENT, STATUS, SWEEP_ID, TRIAL_KEY, Point, Sweep
 from sweeps.tracking.store import MlflowStore, Run, is_deleted
 
 
@@ -22,6 +22,7 @@ class MlflowRuns:
         self._run_ids: dict[str, str] = {}
         self._doubtful: set[str] = set()
         self._parent_id = ""
+        self._tables: dict[str, None] = {}
 
     def open(self, sweep: Sweep) -> int:
         """Find or create the experiment and the parent run, and learn which trials have runs; the cursor kept there."""
@@ -64,6 +65,10 @@ class MlflowRuns:
         """The dataset a trial was run on."""
         self._store.add_data(self._run_ids[key], name, digest)
 
+    def put_findings(self, key: str, found: Mapping[str, Any]) -> None:
+        """What a trial's diagnostics found, as an artifact of its run, in place of the one that is there."""
+        self._store.put_json(self._run_ids[key], FINDINGS_FILE, found)
+
     def set_status(self, key: str, status: str, ended_at_ms: int | None) -> None:
         """MLflow's status of the trial's run; with `ended_at_ms` it has ended."""
         self._store.set_status(self._run_ids[key], status, ended_at_ms)
@@ -94,7 +99,8 @@ class MlflowRuns:
         """
         rows = [list(row) for row in zip(*columns.values(), strict=True)]
         self._store.client.log_dict(self._parent_id, {"columns": list(columns), "data": rows}, name)
-        self.write_parent([], {"mlflow.loggedArtifacts": json.dumps([{"path": name, "type": "table"}])})
+        self._tables[name] = None
+        self.write_parent([], {"mlflow.loggedArtifacts": json.dumps([{"path": path, "type": "table"} for path in self._tables])})
 
     def put_file(self, path: str, folder: str | None) -> None:
         """A file among the sweep's artifacts, in place of the one of that name."""

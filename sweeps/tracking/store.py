@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, LifecycleStage, Metric, Param, Run, RunTag, ViewType
@@ -117,6 +118,13 @@ class MlflowStore:
                 raise
             self._takes_data = False
             self._warn("this MLflow does not take dataset inputs: runs are shown without their data")
+
+    def put_json(self, run_id: str, name: str, content: Mapping[str, Any]) -> None:
+        """An artifact of a run, in place of the one of that name. Refused where this user may not write artifacts."""
+        try:
+            self.on_run(run_id, lambda: self.client.log_dict(run_id, dict(content), name))
+        except PermissionError as error:  # metrics are still taken: they do not wait for somebody to mend a folder
+            raise Refused(f"artifact {name} cannot be written: {error.strerror}") from error
 
     def on_run(self, run_id: str, call: Callable[[], object]) -> None:
         """`call()`; a deleted run is restored for it. Gone when the run exists no more, Refused when MLflow says no."""

@@ -3,6 +3,7 @@
 Owns names and columns for MLflow; the sentences are those of the report. Never imports mlflow.
 """
 
+import json
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -15,17 +16,22 @@ from sweeps.tables import markdown_headline, markdown_table
 from sweeps.tracking.content import legal_part
 
 TABLE_FILE = "sweet_spots.json"
+ARMS_FILE = "arms.json"
 _MAX_DESCRIPTION = 5000  # a tag of MLflow; its server cuts nothing but refuses what is longer
 _RISKS = ("val_error", "val_loss", "test_error", "test_loss", "train_clean_error")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """What is put on the parent run when a sweep ends. `files` are (path, folder among the artifacts or None)."""
+    """What is put on the parent run when a sweep ends: `table` of sweet spots, `arms` compared.
+
+    `files` are (path, folder among the artifacts or None).
+    """
 
     state: str = FINISHED
     metrics: dict[str, float] = field(default_factory=dict)
     table: dict[str, list[Any]] = field(default_factory=dict)
+    arms: dict[str, list[Any]] = field(default_factory=dict)
     description: str = ""
     files: tuple[tuple[str, str | None], ...] = ()
 
@@ -39,7 +45,7 @@ class Summary:
 
 def describe(results: StudyResults, files: Iterable[tuple[str, str | None]] = (), state: str = FINISHED) -> Summary:
     """The answer for the parent run, with `files` as its artifacts."""
-    return Summary(state=state, metrics=sweet_spot_metrics(results), table=sweet_spot_table(results),
+    return Summary(state=state, metrics=sweet_spot_metrics(results), table=sweet_spot_table(results), arms=arms_table(results),
                    description=description(results), files=tuple(files))
 
 
@@ -67,6 +73,16 @@ def capacity_keys(results: StudyResults) -> list[str]:
 def sweet_spot_table(results: StudyResults) -> dict[str, list[Any]]:
     """Numbers by column, a row a capacity: the sweet spot, and risks, bias2 and variance there and under ERM."""
     rows = [_table_row(capacity, results.objective) for capacity in results.capacities]
+    return {name: [row[name] for row in rows] for name in (rows[0] if rows else {})}
+
+
+def arms_table(results: StudyResults) -> dict[str, list[Any]]:
+    """Numbers by column, a row a capacity and arm; nothing where the study names no arms."""
+    rows = [{"capacity": found.capacity, "arm": arm.name, "is_rung": arm.is_rung, "sets": json.dumps(arm.sets),
+             "in_best_set": arm.in_set, "num_splits": arm.num_splits, "num_trials": arm.num_trials, "missing": arm.missing,
+             "same_as": arm.same_as or None, **_estimate("difference", arm.difference), **_estimate("val_error", arm.val_error),
+             **_estimate("val_loss", arm.val_loss), **_estimate("test_error", arm.test_error)}
+            for found in results.capacities for arm in found.arms]
     return {name: [row[name] for row in rows] for name in (rows[0] if rows else {})}
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from sweeps.analysis.results import (
     AlphaPoint,
+    ArmResult,
     Bar,
     CapacityResult,
     Conjecture,
@@ -118,6 +119,26 @@ def full() -> StudyResults:
         notes=("2 trials failed: OOM.", "1 attempt was lost with its worker and repeated from its checkpoint."))
 
 
+def arm(name: str, at: AlphaPoint, gain: float = 0.0, **changes: object) -> ArmResult:
+    """An arm with the errors of this rung less `gain`."""
+    val, test = around(at.val_error.value - gain, 0.008), around(at.test_error.value - gain, 0.007)
+    plain = ArmResult(name=name, sets={"alpha": at.alpha, "label_smoothing": 0.1}, is_rung=False, num_trials=4, num_splits=4,
+                      missing=0, val_error=val, val_loss=at.val_loss, test_error=test,
+                      difference=around(-gain, 0.011), in_set=False)
+    return replace(plain, **changes)
+
+
+def with_arms(found: StudyResults) -> StudyResults:
+    """The same study with three arms beside its ladder: one whole, one that lacks replicates, one that is another."""
+    def of(each: CapacityResult) -> tuple[ArmResult, ...]:
+        rungs = [arm(f"alpha {point.alpha:g}", point, is_rung=True, sets={"alpha": point.alpha}) for point in each.points]
+        rungs[0] = replace(rungs[0], difference=None)
+        whole = arm("mixup + dropout 0.7", each.points[0], 0.05, in_set=True)
+        poorer = arm("lacking", each.points[0], 0.03, in_set=None, num_trials=3, num_splits=3, missing=1)
+        return (*rungs, whole, poorer, replace(whole, name="twin", same_as=whole.name))
+    return replace(found, capacities=tuple(replace(each, arms=of(each)) for each in found.capacities))
+
+
 def hollow(found: CapacityResult, value: float) -> CapacityResult:
     """The same ladder with nothing in it but this number."""
     nothing = Estimate(value)
@@ -141,6 +162,7 @@ def poor() -> dict[str, StudyResults]:
     no_data = tuple(hollow(each, NAN) for each in rich.capacities)
     flat = replace(first.sweet_error, verdict="flat", alphas_in_set=ALPHAS, low=0.0, high=32.0, p_beats_erm=0.7,
                    advice="No bracketed sweet spot at this budget: about 9 splits (now 4) would exclude an end.")
+    gone = replace(hollow(first, NAN).sweet_error, verdict="no ladder", num_splits=4)
     return {
         "empty": empty,
         "search only": replace(rich, conjecture=undecided,
@@ -162,8 +184,14 @@ def poor() -> dict[str, StudyResults]:
             gain_over_erm=Estimate(0.0), p_beats_erm=None)),)),
         "flat": replace(rich, capacities=(replace(first, sweet_error=flat),)),
         "loss": replace(rich, objective="val/loss"),
+        "arms": with_arms(rich),
+        "no ladder": replace(with_arms(rich), conjecture=replace(undecided, text="There is no ladder of alphas to see it on."),
+                             capacities=tuple(replace(
+                                 each, points=each.points[:1], arms=(each.arms[0], *each.arms[len(ALPHAS):]), sweet_error=gone,
+                                 sweet_loss=gone, clean_error_slope=None) for each in with_arms(rich).capacities)),
         "hostile": replace(rich, study=EVIL, notes=(EVIL,), provenance={EVIL: {EVIL: EVIL}}, counts={EVIL: 1},
-                           capacities=(replace(first, capacity=EVIL, setting={EVIL: EVIL}), *rich.capacities[1:]),
+                           capacities=(replace(first, capacity=EVIL, setting={EVIL: EVIL},
+                                               arms=(arm(EVIL, first.points[0]),)), *rich.capacities[1:]),
                            search=tuple(replace(each, capacity=EVIL, setting={**each.setting, EVIL: EVIL})
                                         for each in rich.search),
                            importance={EVIL: {EVIL: Estimate(0.5, 0.4, 0.6)}},

@@ -175,3 +175,54 @@ def test_a_checkpoint_stays_until_the_end_has_been_taken_note_of(tmp_path: Path)
     assert list(tmp_path.glob("checkpoints/small/*/latest"))
     attempt.close(keep=True)
     assert not list(tmp_path.glob("checkpoints/small/*"))
+
+
+def asking(folder: Path, stage: str = "measure", diagnostics: tuple[str, ...] = ("calibration", "transfer"),
+           **replicate: int) -> tuple[Any, list[dict[str, Any]]]:
+    """The end of an attempt with these diagnostics of the study, and what its runner was asked."""
+    asked: list[dict[str, Any]] = []
+
+    def recording(config: TrialConfig, source: Any, device: str, *, slot: Any, **extra: Any) -> Any:
+        asked.append(extra)
+        outcome = yield from runner(config, source, device, slot=slot)
+        return SimpleNamespace(**vars(outcome), curves={"calibration/reliability": {"count": [3]}},
+                               weights={"x": np_tensor()} if extra.get("keep_weights") else None)
+
+    spec = TrialSpec(**{**vars(make_spec()), "stage": stage, **{"split": 1, "repeat": 0, **replicate}})
+    place = Place(storage=str(folder), study="small", slice_seconds=60.0, diagnostics=diagnostics)
+    return Attempt(spec, make_data(), place, (), recording).report().end, asked
+
+
+def np_tensor() -> Any:
+    import torch
+    return torch.from_numpy(np.arange(3.0))
+
+
+def test_a_measure_trial_is_diagnosed_and_its_curves_are_reported(tmp_path: Path) -> None:
+    end, asked = asking(tmp_path)
+    assert asked == [{"diagnostics": ("calibration",), "keep_weights": True}]
+    assert end.findings == {"calibration/reliability": {"count": [3]}}
+    from trainable.checkpoint import loads
+    kept = loads((tmp_path / "weights" / "small" / make_spec().key).read_bytes(), make_spec().key)
+    assert kept["x"].tolist() == [0.0, 1.0, 2.0]
+
+
+@pytest.mark.parametrize("replicate", [{"split": 2}, {"repeat": 1}, {"split": 0}])
+def test_one_replicate_alone_keeps_its_weights(tmp_path: Path, replicate: dict[str, int]) -> None:
+    _, asked = asking(tmp_path, **replicate)
+    assert asked == [{"diagnostics": ("calibration",), "keep_weights": False}]
+    assert not (tmp_path / "weights").exists()
+
+
+@pytest.mark.parametrize(("stage", "diagnostics", "split"), [
+    ("search", ("calibration", "transfer"), 1), ("measure", (), 1), ("measure", ("transfer",), 2)])
+def test_other_trials_are_asked_for_nothing(tmp_path: Path, stage: str, diagnostics: tuple[str, ...], split: int) -> None:
+    end, asked = asking(tmp_path, stage, diagnostics, split=split)
+    assert asked == [{}]
+    assert end.findings == {}
+
+
+def test_weights_that_cannot_be_written_are_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "weights").write_text("a file where a folder should be")
+    end, _ = asking(tmp_path)
+    assert (end.state, end.failure_class) == (FAILED, "CRASHED")

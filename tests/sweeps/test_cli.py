@@ -63,6 +63,10 @@ def test_the_plan_of_the_default_study_names_its_trials(tmp_path: Path) -> None:
     (("run", "--set", "data.name=mnits"), ("fashion_mnist",)),
     (("run", "--tracker", "maybe"), ("on, defer",)),
     (("trial", "--set", "alhpa=1", "--set", "dropout=1"), ("did you mean alpha?", "dropout")),
+    (("trial", "--diagnostics", "calibraton"), ("did you mean calibration?",)),
+    (("run", "--set", "diagnostics=[tranfer]"), ("did you mean transfer?",)),
+    (("run", "--address", "127.0.0.1:1"), ("127.0.0.1:1 does not answer",)),
+    (("run", "--address", "head"), ("an address is HOST:PORT",)),
     (("status", "digits"), ("no ledger yet",)),
     (("report", "digits"), ("no ledger yet",)),
 ])

@@ -7,7 +7,7 @@ import pytest
 
 from sweeps.cluster import Node, Room, check_address, room
 from sweeps.study import Compute
-from trainable.errors import InfrastructureError
+from trainable.errors import AddressError, InfrastructureError
 
 
 def compute(cpus: float = 1, gpus: float | str = "auto", max_concurrent: int | None = None) -> Compute:
@@ -66,7 +66,7 @@ def test_a_trial_has_as_many_threads_as_whole_processors(cpus: float, threads: i
     ("ray://head:10001", "run the driver on a machine of the cluster, with --address auto"),
     ("127.0.0.1:1", "the Ray cluster at 127.0.0.1:1 does not answer"), ("no.such.host.invalid:6379", "does not answer")])
 def test_an_address_that_leads_nowhere_is_refused(address: str, message: str) -> None:
-    with pytest.raises(InfrastructureError, match=re.escape(message)):
+    with pytest.raises(AddressError, match=re.escape(message)):
         check_address(address)
 
 

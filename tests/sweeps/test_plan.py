@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from sweeps.plan import first_settings, measure_specs, plan, replicates, rung_setting
-from sweeps.plan_cost import NOMINAL_RATE, NOMINAL_STEP_SECONDS
+from sweeps.plan import first_settings, impossible_arms, measure_specs, plan, replicates, rung_setting
+from sweeps.plan_cost import NOMINAL_RATE, NOMINAL_STEP_SECONDS, num_trials
+from sweeps.run import workloads
 from sweeps.study import load_study
 from trainable.config import TrialConfig
 from trainable.models.sizes import size
@@ -182,3 +183,45 @@ def test_a_smoke_study_is_small() -> None:
     made = plan(load_study("smoke"))
     assert (made.num_search, made.num_measure) == (4, 12)
     assert max(part.max_epochs for part in made.stages) <= 3
+
+
+ARMS = "measure.arms={dropout 0.7: {dropout: 0.7}, mixup + dropout: {alpha: 8, dropout: 0.7}, long: {alpha: 8, epochs: 90}}"
+
+
+def test_arms_follow_the_ladder_on_the_very_same_replicates(digits) -> None:
+    study = load_study("digits", [ARMS, "measure.seeds=2"])
+    specs = measure_specs(study, "data", best_of(study))
+    assert len(specs) == len({spec.key for spec in specs}) == plan(study).num_measure
+    rungs = [spec for spec in specs if spec.origin == "ladder"]
+    assert rungs == measure_specs(load_study("digits", ["measure.seeds=2"]), "data", best_of(study)), "arms change no rung"
+    for number, name in enumerate(study.measure.arms, start=len(study.measure.alphas)):
+        own = [spec for spec in specs if spec.origin == f"arm: {name}"]
+        assert {spec.number for spec in own} == {number}
+        assert [(spec.capacity, spec.replicate) for spec in own] == [
+            (spec.capacity, spec.replicate) for spec in rungs if spec.number == 0]
+    both = next(spec for spec in specs if spec.origin == "arm: mixup + dropout")
+    assert both.setting == {**BEST, "alpha": 8.0, "dropout": 0.7}
+    assert TrialConfig.from_dict(both.config) == study.config(both.setting, both.capacity, both.split, both.repeat)
+
+
+def test_an_arm_that_contradicts_the_best_setting_is_left_out_and_named() -> None:
+    study = load_study("digits", ["space.lam_per={choices: [batch, sample]}", "measure.arms={plain: {method: erm}}"])
+    assert impossible_arms(study, "width=1", {**BEST, "lam_per": "sample"}) == ["plain"]
+    assert impossible_arms(study, "width=1", {**BEST, "lam_per": "batch"}) == []
+    origins = {spec.origin for spec in measure_specs(study, "data", {"width=1": {**BEST, "lam_per": "sample"}})}
+    assert origins == {"ladder"}
+
+
+def test_a_plan_shows_and_counts_arms_with_the_epochs_they_set() -> None:
+    study = load_study("digits", [ARMS, "space.epochs=20"])
+    made = plan(study)
+    part = made.stages[-1]
+    assert part.num_trials == (7 + 3) * 8 == num_trials(study, "measure")
+    assert part.trial_epochs == 9 * 8 * 20 + 8 * 90
+    assert part.max_epochs == 90
+    assert made.num_measure == 3 * part.num_trials == sum(load.num_measure for load in workloads(study))
+    rows = made.tables()["arms"]
+    assert [row["arm"] for row in rows[6:]] == ["alpha 32", *study.measure.arms]
+    assert rows[7]["sets"] == "alpha 0, dropout 0.7"
+    assert rows[8] == {"arm": "mixup + dropout", "sets": "alpha 8, dropout 0.7", "trials at each capacity": "8"}
+    assert "arms" not in plan(load_study("digits")).tables()

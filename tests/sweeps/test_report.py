@@ -7,6 +7,7 @@ import re
 import runpy
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from plotly.offline import get_plotlyjs
 import sweeps.report
 from sweeps.figures import figures
 from sweeps.report import HEADINGS, page, write_report
+from tests.sweeps.fake_findings import findings, matrix
 
 FAKE = runpy.run_path(str(Path(__file__).with_name("fake_results.py")))
 FULL, POOR = FAKE["full"](), FAKE["poor"]()
@@ -178,3 +180,68 @@ def test_tables_and_charts_need_no_plotly() -> None:
              "sweeps.charts.picture; print('plotly' in sys.modules)")
     out = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "False"
+
+
+@pytest.fixture(scope="module")
+def diagnosed() -> Reader:
+    return Reader(page(replace(FULL, findings=findings())))
+
+
+def test_diagnostics_have_a_section_where_there_are_any(full: Reader, diagnosed: Reader) -> None:
+    assert "diagnostics" not in [attrs.get("id") for _, attrs in full.elements]
+    ids = [attrs["id"] for _, attrs in diagnosed.elements if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    assert ids.index("capacity") < ids.index("diagnostics") < ids.index("search")
+    assert "#diagnostics" in [attrs.get("href") for _, attrs in diagnosed.elements]
+
+
+def test_each_diagnostic_has_its_pictures_its_table_and_its_words(diagnosed: Reader) -> None:
+    for part in ("Calibration", "Robustness", "Memorisation", "Black box attacks", "55.0 ± 5.0", "n = 4 splits an arm",
+                 "3 trials of 84 ended without it", "ε = 16/255", "n = 1 replicate"):
+        assert part in diagnosed.said.replace("\u00a0", " "), part
+    drawn = [name for name in figures(replace(FULL, findings=findings())) if name not in figures(FULL)]
+    ids = {attrs.get("id") for _, attrs in diagnosed.elements}
+    assert set(drawn) <= ids
+    assert re.findall(r"Figure (\d+)\.", diagnosed.said) == [str(number) for number in range(1, 13 + len(drawn))]
+
+
+def test_the_cells_of_the_matrix_are_the_darker_the_larger(diagnosed: Reader) -> None:
+    shades = [attrs["style"] for tag, attrs in diagnosed.elements if tag == "td" and attrs.get("style")]
+    assert shades.count("background:rgba(213,94,0,0.60)") == 4
+    assert shades.count("background:rgba(213,94,0,0.00)") == 2 + 4
+
+
+@pytest.mark.usefixtures("short_plotly")
+def test_a_section_of_diagnostics_that_found_nothing_yet_says_for_how_many() -> None:
+    said = Reader(page(replace(FULL, findings=findings((), lacking={"calibration": 84}, transfer=None)))).said
+    assert "calibration: 84 trials of 84 ended without it" in said
+
+
+@pytest.mark.usefixtures("short_plotly")
+def test_hostile_text_stays_text_in_the_diagnostics() -> None:
+    evil = FAKE["EVIL"]
+    known = matrix()
+    known["models"][0]["label"] = evil
+    found = Reader(page(replace(FULL, findings=findings((evil,), lacking={evil: 1}, transfer=known))))
+    assert [tag for tag, _ in found.elements].count("img") == 0
+    assert [kind for kind, _ in found.scripts].count(None) == 2
+    assert found.said.count(evil) >= 6
+
+
+@pytest.mark.usefixtures("short_plotly")
+def test_arms_stand_in_the_answer_and_only_where_there_are_any() -> None:
+    said = Reader(page(POOR["arms"])).said
+    assert said.index("The arms") < said.index("Figure 1.")
+    assert "mixup + dropout 0.7" in said
+    assert "Beside the ladder, 3 arms." in said
+    assert "The arms" not in Reader(page(FULL)).said
+    assert "Beside the ladder" not in Reader(page(FULL)).said
+
+
+@pytest.mark.usefixtures("short_plotly")
+def test_a_page_without_a_ladder_says_so_at_the_top() -> None:
+    said = Reader(page(POOR["no ladder"])).said
+    start = said[:said.index("Risk, bias and variance", said.index("The answer") + 100)]
+    assert "no ladder" in start
+    assert "There is no ladder of alphas" in start
+    assert "not known yet" not in start

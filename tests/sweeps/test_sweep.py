@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from sweeps.answer import results_of
 from sweeps.attempt import Place
 from sweeps.brain import Brain
 from sweeps.ledger import Ledger
@@ -60,6 +61,10 @@ class Desk:
 
     def trials(self, stage: str | None = None) -> list[TrialRecord]:
         return self.ledger.trials(self.record.id, stage)
+
+    def record_now(self) -> Any:
+        """The ledger's record of the study, as it was last registered."""
+        return self.ledger.study(self.study.name)
 
     def run_all(self) -> list[TrialSpec]:
         """Run what is left, one trial at a time."""
@@ -419,3 +424,64 @@ def test_diverged_trials_are_recorded_as_such(tmp_path: Path, desk: Callable[...
     for trial in there.trials():
         expected = (FAILED, "DIVERGED", 1) if trial.setting["alpha"] > 0 else (FINISHED, None, trial.config["epochs"])
         assert (trial.state, trial.failure_class, trial.last_epoch) == expected
+
+
+ARMS = {"dropout": {"dropout": 0.4}, "both": {"alpha": 1.0, "dropout": 0.4}, "short": {"alpha": 0.5, "epochs": 4}}
+
+
+def test_arms_are_measured_and_compared_beside_the_ladder(tmp_path: Path, desk: Callable[..., Desk]) -> None:
+    there = desk(max_trials=3)
+    there.study = replace(there.study, measure=replace(there.study.measure, arms=ARMS))
+    there = there.again()
+    run_locally(there.sweep, make_data(), Place(storage=str(tmp_path), study="small"), runner)
+    assert there.sweep.complete
+    assert Counter(trial.origin for trial in there.trials(MEASURE)) == {
+        "ladder": 8, "arm: dropout": 4, "arm: both": 4, "arm: short": 4}
+    results = results_of(there.ledger, there.record_now(), str(tmp_path))
+    for found in results.capacities:
+        assert [(arm.name, arm.num_splits, arm.missing) for arm in found.arms] == [
+            (name, 2, 0) for name in ("alpha 0", "alpha 1", *ARMS)]
+        for arm in found.arms[2:]:
+            expected = value_of({**found.setting, "alpha": 0.0, **ARMS[arm.name]})
+            epochs = ARMS[arm.name].get("epochs", found.setting["epochs"])
+            assert arm.val_error.value == pytest.approx(expected * (1 + 1 / epochs))
+            assert arm.difference.value == pytest.approx(arm.val_error.value - found.arms[0].val_error.value)
+        assert len(found.points) == 2, "the ladder is what it was"
+
+
+def test_arms_added_to_a_study_that_is_complete_are_all_that_runs(desk: Callable[..., Desk]) -> None:
+    there = desk(max_trials=3)
+    before = {spec.key for spec in there.run_all()}
+    there = there.again(measure=replace(there.study.measure, arms=ARMS))
+    assert not there.sweep.complete
+    added = there.run_all()
+    assert Counter(spec.origin for spec in added) == {f"arm: {name}": 4 for name in ARMS}
+    assert not before & {spec.key for spec in added}
+
+
+def test_an_arm_that_comes_to_a_rung_or_to_another_arm_runs_once(tmp_path: Path, desk: Callable[..., Desk]) -> None:
+    there = desk(max_trials=3, capacities=(0.5,))
+    there.run_all()
+    best = there.sweep.brain.best("width=0.5")
+    same = {"dropout": best["dropout"]}
+    arms = {"rung": {"alpha": 1.0, **same}, "a": {"alpha": 0.5, **same}, "b": {"alpha": 0.5}}
+    there = there.again(measure=replace(there.study.measure, arms=arms))
+    assert {spec.origin for spec in there.run_all()} == {"arm: a"}
+    found = results_of(there.ledger, there.record_now(), str(tmp_path)).capacities[0].arms
+    assert {arm.name: (arm.same_as, arm.missing) for arm in found[2:]} == {"rung": ("alpha 1", 0), "a": ("", 0), "b": ("a", 0)}
+
+
+def test_the_longest_arm_is_begun_first(desk: Callable[..., Desk]) -> None:
+    there = desk(max_trials=3, capacities=(0.5,))
+    there.run_all()
+    long = {"long": {"alpha": 0.5, "epochs": 90}, "short": {"alpha": 0.6, "epochs": 1}}
+    there = there.again(measure=replace(there.study.measure, arms=long))
+    assert [spec.origin for spec in there.run_all()] == ["arm: long"] * 2 + ["arm: short"] * 2
+
+
+def test_an_arm_that_the_best_setting_rules_out_is_told_and_the_rest_runs(desk: Callable[..., Desk]) -> None:
+    space = SMALL["SPACE"].narrow({"lam_per": {"choices": ["sample"]}})
+    there = desk(max_trials=3, capacities=(0.5,), space=space, first=())
+    there = there.again(measure=replace(there.study.measure, arms={"plain": {"method": "erm"}, "other": {"alpha": 0.5}}))
+    assert {spec.origin for spec in there.run_all() if spec.stage == MEASURE} == {"ladder", "arm: other"}
+    assert there.sweep.notes == ["width=0.5: arm plain is not measured: what it sets contradicts the best setting found"]

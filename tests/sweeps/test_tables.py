@@ -89,7 +89,7 @@ def test_a_poor_answer_has_words_and_cells_too(name: str) -> None:
     results = POOR[name]
     assert all(tables.headline(results))
     for table in (tables.headline_table(results), tables.ladder_table(results), tables.counts_table(results),
-                  tables.provenance_table(results)):
+                  tables.provenance_table(results), tables.arms_table(results)):
         assert all(len(line) == len(table.columns) for line in table.rows)
         assert not any("nan" in cell.lower() or "None" in cell for line in table.rows for cell in line)
     assert tables.markdown_table(results).startswith("| capacity |")
@@ -116,3 +116,37 @@ def test_the_level_is_that_of_the_study() -> None:
     assert tables.level_text(replace(FULL, capacities=(replace(FULL.capacities[0], sweet_error=spot),))) == "90 %"
     assert tables.level_text(POOR["empty"]) == "95 %"
     assert not math.isnan(FULL.capacities[0].sweet_error.level)
+
+
+def test_a_study_without_arms_has_no_table_of_them() -> None:
+    assert tables.arms_table(FULL).rows == ()
+    assert tables.markdown_table(FULL).count("| capacity |") == 1
+
+
+def test_arms_stand_below_the_rungs_with_their_difference_from_plain_training() -> None:
+    found = tables.arms_table(POOR["arms"])
+    rows = [dict(zip(found.columns, line, strict=True)) for line in found.rows]
+    assert len(rows) == 3 * (7 + 3)
+    assert rows[0] | {"val error %": "", "test error %": ""} == {
+        "capacity": "width=0.25", "arm": "alpha 0", "sets": "alpha 0", "val error %": "", "minus alpha 0, points": "-",
+        "best set": "out", "test error %": "", "n": "4"}
+    whole, lacking, twin = rows[7:10]
+    assert (whole["arm"], whole["minus alpha 0, points"], whole["best set"]) == ("mixup + dropout 0.7", "-5.0 [-6.1, -3.9]", "in")
+    assert (lacking["best set"], lacking["n"]) == ("-", "3, 1 missing")
+    assert twin["sets"].endswith("(the trials of mixup + dropout 0.7)")
+    assert "| mixup + dropout 0.7 |" in tables.markdown_table(POOR["arms"])
+    assert "validation error from plain training" in tables.arms_note(POOR["arms"])
+
+
+def test_the_difference_of_arms_is_read_in_the_unit_of_the_objective() -> None:
+    found = tables.arms_table(replace(POOR["arms"], objective="val/loss"))
+    assert found.columns[2:4] == ("val loss nats", "minus alpha 0, nats")
+    assert found.rows[7][3] == "-0.050 [-0.061, -0.039]"
+
+
+def test_without_a_ladder_the_sentences_say_that_there_is_none() -> None:
+    sentences = tables.headline(POOR["no ladder"])
+    assert sentences[0] == "width=0.25: There is no ladder of alphas: its arms are compared with plain training."
+    assert sentences[-1] == "Capacity: undecided. There is no ladder of alphas to see it on."
+    assert row(POOR["no ladder"])["alpha*"] == "-"
+    assert row(POOR["no ladder"])["ERM val error %"] == row()["ERM val error %"]

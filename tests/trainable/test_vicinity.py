@@ -1,26 +1,23 @@
 """Order, minibatches, pairings, lambdas; and mixing, held against torchvision's own MixUp."""
 
 import dataclasses
-from unittest import mock
 
 import numpy as np
 import pytest
-import torch
-from torchvision.transforms import v2
 
 from trainable.config import TrialConfig
 from trainable.seeding import numpy_stream
-from trainable.vicinity import Streams, batch_bounds, draw_epoch, mix, partners
+from trainable.vicinity import Examples, batch_bounds, draw_epoch
 
 CONFIG = TrialConfig(alpha=0.4, batch_size=16)
 
 
-def streams(seed=0):
-    return Streams(*(numpy_stream(seed, name) for name in ("order", "pairing", "lam")))
+LABELS = np.arange(100) % 7
 
 
-def draw(num_examples=100, seed=0, **changes):
-    return draw_epoch(num_examples, dataclasses.replace(CONFIG, **changes), streams(seed))
+def draw(seed=0, epoch=1, examples=None, **changes):
+    examples = examples or Examples(LABELS, height=8, width=8)
+    return draw_epoch(dataclasses.replace(CONFIG, **changes), examples, epoch, lambda name: numpy_stream(seed, name))
 
 
 @pytest.mark.parametrize(("num_examples", "size", "sizes"), [
@@ -61,60 +58,77 @@ def test_one_lambda_a_minibatch_or_one_a_sample():
 
 
 def test_alpha_zero_mixes_nothing():
-    assert (draw(alpha=0.0).lam_N == 1.0).all()
+    drawn = draw(alpha=0.0)
+    assert drawn.plain
+    assert drawn.lam_N is None
+    np.testing.assert_array_equal(drawn.partner_N, drawn.order_N)
 
 
 @pytest.mark.parametrize("pairing", ["permutation", "roll"])
 def test_partners_are_a_rearrangement_of_the_minibatch(pairing):
     drawn = draw(pairing=pairing)
     for start, stop in drawn.bounds:
-        np.testing.assert_array_equal(np.sort(drawn.partner_N[start:stop]), np.arange(stop - start))
+        np.testing.assert_array_equal(np.sort(drawn.local_N[start:stop]), np.arange(stop - start))
 
 
 @pytest.mark.parametrize("pairing", ["permutation", "roll"])
 def test_partners_in_the_split_are_those_within_the_minibatch(pairing):
     drawn = draw(pairing=pairing)
-    expected = np.concatenate([drawn.order_N[start:stop][drawn.partner_N[start:stop]] for start, stop in drawn.bounds])
-    np.testing.assert_array_equal(drawn.partners_in_split(), expected)
+    expected = np.concatenate([drawn.order_N[start:stop][drawn.local_N[start:stop]] for start, stop in drawn.bounds])
+    np.testing.assert_array_equal(drawn.partner_N, expected)
 
 
-@pytest.mark.parametrize("size", [2, 3, 16])
-def test_a_roll_pairs_nobody_with_itself(size):
-    assert (partners(size, "roll", numpy_stream(0)) != np.arange(size)).all()
+def test_methods_of_one_replicate_meet_the_same_minibatches_pairs_and_uniforms():
+    mixed, tilted, cut = draw(alpha=1.0), draw(alpha=1.0, method="label_free_mixup"), draw(alpha=1.0, method="cutmix")
+    for other in (tilted, cut):
+        np.testing.assert_array_equal(mixed.order_N, other.order_N)
+        np.testing.assert_array_equal(mixed.partner_N, other.partner_N)
+    np.testing.assert_array_equal(mixed.lam_N, cut.lam_N)
+    np.testing.assert_allclose(mixed.lam_N, tilted.lam_N**2, rtol=1e-12)  # at alpha 1: the CDFs are lam and lam^2
 
 
-@pytest.mark.parametrize("size", [2, 16, 128])
-def test_a_permutation_pairs_one_in_its_size_with_itself(size):
-    stream = numpy_stream(0, "self pairs")
-    met = np.mean([(partners(size, "permutation", stream) == np.arange(size)).mean() for _ in range(4000)])
-    assert met == pytest.approx(1 / size, abs=5 / size / np.sqrt(4000))  # the number of self pairs has variance 1
+@pytest.mark.parametrize(("method", "expected"), [
+    ("mixup", lambda drawn: drawn.lam_N), ("manifold_mixup", lambda drawn: drawn.lam_N),
+    ("input_mixup", lambda drawn: drawn.lam_N >= 0.5), ("label_free_mixup", lambda _: None),
+])
+def test_the_weight_of_the_own_label_is_what_the_method_learns(method, expected):
+    drawn = draw(method=method, alpha=1.0)
+    np.testing.assert_array_equal(drawn.own_N, expected(drawn))
 
 
-def test_mixing_agrees_with_torchvision_when_fed_its_lambda_and_its_pairing():
-    images, labels, lam = torch.randn(8, 3, 5, 5), torch.arange(8) % 4, 0.3
-    theirs = v2.MixUp(alpha=1.0, num_classes=4)
-    with mock.patch.object(theirs, "make_params", return_value={"lam": lam, "labels": labels, "batch_size": 8}):
-        expected, expected_labels = theirs(images, labels)
-    partner = torch.from_numpy(partners(8, "roll", numpy_stream(0)))
-    torch.testing.assert_close(mix(images, partner, lam), expected)
-    one_hot = torch.nn.functional.one_hot(labels, 4).float()
-    torch.testing.assert_close(mix(one_hot, partner, lam), expected_labels)
+@pytest.mark.parametrize("lam_per", ["batch", "sample"])
+def test_boxes_lie_in_the_image_and_labels_follow_their_area(lam_per):
+    drawn = draw(method="cutmix", alpha=1.0, lam_per=lam_per, examples=Examples(LABELS, height=9, width=14))
+    top, bottom, left, right = drawn.box_N4.T
+    assert min(top.min(), left.min()) >= 0
+    assert bottom.max() <= 9
+    assert right.max() <= 14
+    np.testing.assert_allclose(drawn.own_N, 1 - (bottom - top) * (right - left) / (9 * 14))
+    assert (drawn.own_N >= drawn.lam_N).all()  # rounding down and cutting at the border only take area away
+    groups = 100 if lam_per == "sample" else len(drawn.bounds)
+    assert len(np.unique(drawn.lam_N)) == groups
 
 
-def test_a_lambda_a_sample_is_the_same_as_mixing_each_alone():
-    images, partner, lam = torch.randn(6, 2, 3, 3), torch.tensor([1, 2, 3, 4, 5, 0]), torch.rand(6)
-    expected = torch.stack([lam[b] * images[b] + (1 - lam[b]) * images[partner[b]] for b in range(6)])
-    torch.testing.assert_close(mix(images, partner, lam), expected)
+def test_the_mean_area_of_a_box_is_its_closed_form():
+    config = dataclasses.replace(CONFIG, method="cutmix", alpha=1e6, lam_per="sample", batch_size=5000)  # lambda is 1/2
+    height, width = 32, 20
+    drawn = draw_epoch(config, Examples(np.zeros(40_000, int), height, width), 1, lambda name: numpy_stream(0, name))
+    half_h, half_w = int(0.5 * np.sqrt(0.5) * height), int(0.5 * np.sqrt(0.5) * width)
+    a, b = half_h / height, half_w / width
+    assert 1 - drawn.own_N.mean() == pytest.approx((2 * a - a**2) * (2 * b - b**2), abs=5 * drawn.own_N.std() / 200)
 
 
-@pytest.mark.parametrize("lam", [1.0, torch.ones(6)])
-def test_lambda_one_gives_the_images_back_bit_for_bit(lam):
-    images = torch.randn(6, 1, 4, 4)
-    assert torch.equal(mix(images, torch.randperm(6, generator=torch.Generator()), lam), images)
+def test_layers_are_drawn_a_step_each_alike():
+    drawn = draw(method="manifold_mixup", alpha=1.0, batch_size=1, examples=Examples(np.zeros(3000, int), layers=(0, 2, 3)))
+    values, counts = np.unique(drawn.layer_S, return_counts=True)
+    np.testing.assert_array_equal(values, [0, 2, 3])
+    assert (np.abs(counts - 1000) < 5 * np.sqrt(1000)).all()
 
 
-def test_mixing_leaves_its_input_alone():
-    images = torch.randn(6, 1, 4, 4)
-    before = images.clone()
-    mix(images, torch.arange(6).roll(1), 0.3)
-    assert torch.equal(images, before)
+def test_a_second_order_step_looks_toward_any_example_of_the_split():
+    config = dataclasses.replace(CONFIG, method="approximate_mixup", alpha=1.0, num_directions=3)
+    drawn = draw_epoch(config, Examples(LABELS), 1, lambda name: numpy_stream(0, name))
+    assert drawn.others_DN.shape == (3, 100)
+    assert drawn.others_DN.min() >= 0
+    assert drawn.others_DN.max() < 100
+    assert len(np.unique(drawn.others_DN)) > 80

@@ -14,7 +14,7 @@ from trainable.models.sizes import Shape, Size, size
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["FAMILIES", "Size", "build", "check", "names", "size", "validate_name"]
+__all__ = ["FAMILIES", "Size", "build", "check", "latent_parts", "names", "size", "validate_name"]
 
 FAMILIES = {
     "mlp": "depth hidden layers (2) of 256 x width units",
@@ -72,6 +72,14 @@ def build(config: TrialConfig, shape: Shape, num_classes: int) -> "nn.Module":
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(stream_seed(config.seed, "init", config.split, config.repeat))
         return make(config, shape, num_classes)
+
+
+def latent_parts(model: "nn.Module") -> "list[nn.Module]":
+    """The parts of a model made by `build` whose outputs may be mixed, from input to output."""
+    if callable(own := getattr(model, "latent_parts", None)):
+        return list(own())
+    from trainable.models import torchvision_zoo
+    return torchvision_zoo.latent_parts(model)
 
 
 def _maker(name: str) -> "Callable[[TrialConfig, Shape, int], nn.Module]":

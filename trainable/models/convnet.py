@@ -36,6 +36,10 @@ class ConvNet(nn.Module):
         self.dropout = Dropout(config.dropout)
         self.classifier = nn.Linear(num_in, num_classes)
 
+    def latent_parts(self) -> list[nn.Module]:
+        """The ReLU of each of the three layers."""
+        return [layer for layer in self.features if isinstance(layer, nn.ReLU)]
+
     def forward(self, images_BCHW: Tensor) -> Tensor:
         features_BC = self.features(images_BCHW).mean(dim=(2, 3))
         logits_BK: Tensor = self.classifier(self.dropout(features_BC))

@@ -28,6 +28,10 @@ class MLP(nn.Module):
         self.hidden = nn.Sequential(*layers)
         self.classifier = nn.Linear(num_in, num_classes)
 
+    def latent_parts(self) -> list[nn.Module]:
+        """The dropout that ends each hidden layer."""
+        return list(self.hidden)[2::3]
+
     def forward(self, images_BCHW: Tensor) -> Tensor:
         values_BD = images_BCHW.flatten(start_dim=1)
         logits_BK: Tensor = self.classifier(self.hidden(values_BD))

@@ -5,6 +5,8 @@ Owns this one family. Refuses to know of data, losses and devices. Any memory fo
 Axes: B example, C channel, H height, W width, K class.
 """
 
+import itertools
+
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -56,9 +58,14 @@ class PreactResNet(nn.Module):
                 blocks.append(Block(num_in, num_out, stride=2 if stage > 0 and index == 0 else 1))
                 num_in = num_out
         self.blocks = nn.Sequential(*blocks)
+        self._last_of_stage = list(itertools.accumulate(resnet_blocks(config)))
         self.norm = nn.BatchNorm2d(num_in)
         self.dropout = Dropout(config.dropout)
         self.classifier = nn.Linear(num_in, num_classes)
+
+    def latent_parts(self) -> list[nn.Module]:
+        """The last block of each of the four stages."""
+        return [self.blocks[number - 1] for number in self._last_of_stage]
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
         features_BCHW = functional.relu(self.norm(self.blocks(self.stem(images_BCHW))))

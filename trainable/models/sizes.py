@@ -43,6 +43,13 @@ def size(config: TrialConfig, shape: Shape, num_classes: int) -> Size | None:
     return None if family is None else family(config, shape, num_classes)
 
 
+def num_latent(config: TrialConfig) -> int | None:
+    """How many hidden layers of the model may be mixed, after `latent_parts` of its module; None for a torchvision model."""
+    if config.model == "mlp":
+        return len(mlp_units(config))
+    return {"convnet": len(CONVNET_CHANNELS), "preact_resnet": len(RESNET_CHANNELS)}.get(config.model)
+
+
 def channels(units: int, config: TrialConfig) -> int:
     """`units` x width to the nearest whole number. Raises ModelError when nothing would be left."""
     scaled = round(units * config.width)

@@ -47,6 +47,14 @@ def build(config: TrialConfig, shape: Shape, num_classes: int) -> nn.Module:
     return model
 
 
+HEADS = ("classifier", "fc", "head", "heads")
+
+
+def latent_parts(model: nn.Module) -> list[nn.Module]:
+    """The model's direct parts that are a chain of layers, its head apart: the four stages of a ResNet, for example."""
+    return [part for name, part in model.named_children() if isinstance(part, nn.Sequential) and name not in HEADS]
+
+
 def _refusal(name: str, shape: Shape, error: Exception) -> ModelError:
     reason = (str(error).splitlines() or ["no reason given"])[0]
     return ModelError(f"model = {name!r}: cannot take images of {shape[0]} x {shape[1]} x {shape[2]}: {reason}")

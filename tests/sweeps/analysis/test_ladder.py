@@ -79,3 +79,19 @@ def test_the_overlap_is_the_ratio_of_validation_to_training_examples(
     made: SimpleNamespace, config: dict[str, object], provenance: dict[str, object], ratio: float,
 ) -> None:
     assert overlap_ratio(made.trial(1, config=config, provenance=provenance)) == ratio
+
+
+def test_an_axis_that_exists_only_above_alpha_0_leaves_the_baseline_on_the_ladder(made: SimpleNamespace) -> None:
+    beside = {"dropout": 0.1, "lam_per": "sample"}
+    for order in ((0.0, 1.0), (1.0, 0.0)):
+        trials = [made.rung(number, "width=1", alpha, split, setting={"alpha": alpha, **(beside if alpha else {"dropout": 0.1})})
+                  for number, (alpha, split) in enumerate(((alpha, split) for alpha in order for split in (1, 2)), start=1)]
+        ladder = build_ladder("width=1", trials, made.Measure(alphas=(0.0, 1.0), splits=2))
+        assert (ladder.missing(0.0), ladder.missing(1.0), ladder.strays, ladder.setting) == (0, 0, 0, beside)
+
+
+def test_trials_of_arms_are_neither_rungs_nor_strays(made: SimpleNamespace) -> None:
+    trials = [made.rung(1, "width=1", 0.1, 1), *(made.rung(number, "width=1", 0.1, number, origin="arm: a", setting={
+        "alpha": 0.1, "dropout": 0.7}, config={"alpha": 0.1, "dropout": 0.7, "split_kind": "disjoint"}) for number in range(2, 9))]
+    ladder = build_ladder("width=1", trials, made.Measure())
+    assert ([trial.id for trial in ladder.trials(0.1)], ladder.strays, ladder.setting) == ([1], 0, {"dropout": 0.1})

@@ -19,6 +19,7 @@ class Measure:
     alphas: tuple[float, ...] = ALPHAS
     splits: int = 4
     seeds: int = 1
+    arms: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass

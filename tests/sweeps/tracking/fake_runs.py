@@ -43,6 +43,10 @@ class FakeRuns:
         self._called("add_data")
         self.runs[key]["data"] = (name, digest)
 
+    def put_findings(self, key: str, found: Mapping[str, Any]) -> None:
+        self._called("put_findings")
+        self.runs[key]["findings"] = dict(found)
+
     def set_status(self, key: str, status: str, ended_at_ms: int | None) -> None:
         self._called("set_status")
         self.runs[key] |= {"status": status, "end": ended_at_ms}
@@ -64,6 +68,7 @@ class FakeRuns:
 
     def put_table(self, name: str, columns: Mapping[str, Sequence[Any]]) -> None:
         self.parent["table"] = (name, dict(columns))
+        self.parent.setdefault("tables", {})[name] = dict(columns)
 
     def put_file(self, path: str, folder: str | None) -> None:
         self._called("put_file")

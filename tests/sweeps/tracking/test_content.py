@@ -108,3 +108,10 @@ def test_a_new_ledger_begins_new_runs_under_an_old_name() -> None:
     again = StudyRecord(**{**vars(STUDY), "created_at": BEGAN + 1})
     assert sweep(STUDY, None).id == sweep(StudyRecord(**{**vars(STUDY), "revision": 9}), None).id
     assert sweep(again, None).id != sweep(STUDY, None).id
+
+
+def test_an_arm_s_name_stands_in_the_name_and_the_tags_of_its_runs() -> None:
+    found = trial(origin="arm: mixup + dropout 0.7")
+    assert run_name(found) == f"mixup + dropout 0.7: {run_name(trial())}"
+    assert trial_tags(found)["sweep.arm_name"] == "mixup + dropout 0.7"
+    assert "sweep.arm_name" not in trial_tags(trial())

@@ -243,3 +243,41 @@ def test_an_interrupted_sweep_stays_open(
         ledger: Ledger, study: StudyRecord, runs: FakeRuns, projection: Projection) -> None:
     projection.publish(Summary(state=INTERRUPTED), at=BEGAN)
     assert (runs.parent["status"], runs.parent["end"]) == ("SCHEDULED", None)
+
+
+FOUND = {"robustness/error": {"pgd": [0.1, 0.5]}}
+
+
+def run_diagnosed(ledger: Ledger, study: StudyRecord) -> None:
+    ledger.add_trial(study.id, spec(0), BEGAN)
+    ledger.append(study.id, report(0, ends=replace(end(0), findings=FOUND)), ended_at(0))
+
+
+def test_what_a_trial_found_is_sent_once_after_its_metrics_and_before_its_end(
+        ledger: Ledger, study: StudyRecord, runs: FakeRuns, projection: Projection) -> None:
+    run_diagnosed(ledger, study)
+    send_all(projection)
+    assert runs.calls == ["open", "create", "write", "add_data", "put_findings", "set_status", "save_cursor"]
+    assert runs.runs[KEY]["findings"] == FOUND
+    ledger.set_brain(study.id, KEY, {"told": True})
+    send_all(projection)
+    assert runs.calls.count("put_findings") == 1
+
+
+def test_findings_that_mlflow_did_not_take_are_sent_again(
+        ledger: Ledger, study: StudyRecord, runs: FakeRuns, projection: Projection) -> None:
+    run_diagnosed(ledger, study)
+    runs.failing["put_findings"] = [Down()]
+    with pytest.raises(Down):
+        projection.step()
+    send_all(projection)
+    assert (runs.runs[KEY]["findings"], runs.runs[KEY]["status"]) == (FOUND, "FINISHED")
+
+
+def test_findings_are_not_asked_for_while_a_trial_runs(
+        ledger: Ledger, study: StudyRecord, projection: Projection, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[int]] = []
+    monkeypatch.setattr(ledger, "findings", lambda _study, ids: asked.append(ids) or {})
+    begin_trial(ledger, study, 2)
+    send_all(projection)
+    assert asked == [[]]

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from sweeps.tracking.content import Point
 from sweeps.tracking.faults import Gone, Refused
 from sweeps.tracking.projection import Projection
 from sweeps.tracking.summary import describe
-from tests.sweeps.fake_results import full
+from tests.sweeps.fake_findings import findings, matrix
+from tests.sweeps.fake_results import full, poor
 from tests.sweeps.tracking.stored_runs import trial_runs
 from tests.sweeps.tracking.trial_reports import (
     BEGAN,
@@ -356,3 +358,73 @@ def test_a_new_local_store_lets_the_ui_read_while_we_write(tmp_path: Path) -> No
     _prepare_sqlite(f"sqlite:///{path}")
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+FOUND = {"robustness/error": {"pgd": [0.1, 0.5]}, "calibration/reliability": {"accuracy": [None, 0.5]}}
+
+
+def run_diagnosed(target: Target) -> None:
+    target.ledger.add_trial(target.study.id, spec(0), BEGAN)
+    finished = replace(end(0), findings=FOUND)
+    target.ledger.append(target.study.id, report(0, ends=finished), ended_at(0))
+
+
+def test_what_a_trial_found_is_an_artifact_of_its_run_and_a_resend_changes_nothing(target: Target, tmp_path: Path) -> None:
+    run_diagnosed(target)
+    target.send()
+    run_id = target.one().info.run_id
+    for _ in range(2):
+        assert [each.path for each in target.client.list_artifacts(run_id)] == ["diagnostics.json"]
+        path = target.client.download_artifacts(run_id, "diagnostics.json", str(tmp_path))
+        assert json.loads(Path(path).read_text()) == FOUND
+        target.runs.save_cursor(0)
+        target.send()
+
+
+def test_a_trial_without_findings_has_no_artifact(target: Target) -> None:
+    run(target.ledger, target.study.id, 0)
+    target.send()
+    assert target.client.list_artifacts(target.one().info.run_id) == []
+
+
+def test_a_folder_of_artifacts_that_cannot_be_written_costs_no_metric(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    run_diagnosed(target)
+    run(target.ledger, target.study.id, 1)
+    monkeypatch.setattr(target.client, "log_dict", denied)
+    projection = target.send()
+    assert projection.num_refused == 1
+    assert "diagnostics.json cannot be written: Permission denied" in target.warnings[0]
+    (first,), (second,) = target.stored()[KEY], target.stored()[spec(1).key]
+    assert len(first["points"]) == len(second["points"])
+    assert second["status"] == "FINISHED"
+
+
+def test_arms_are_a_second_table_beside_that_of_sweet_spots(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", target.uri)  # load_table asks it, not the client
+    run(target.ledger, target.study.id, 0)
+    projection = target.send()
+    for _ in range(2):
+        projection.publish(describe(poor()["arms"]), at=BEGAN + 50)
+    parent = target.parent()
+    assert json.loads(parent.data.tags["mlflow.loggedArtifacts"]) == [
+        {"path": "sweet_spots.json", "type": "table"}, {"path": "arms.json", "type": "table"}]
+    table = target.client.load_table(parent.info.experiment_id, "arms.json", [parent.info.run_id])
+    assert len(table) == 30
+    assert "mixup + dropout 0.7" in list(table["arm"])
+    assert len(target.client.load_table(parent.info.experiment_id, "sweet_spots.json", [parent.info.run_id])) == 3
+
+
+def test_what_was_found_of_the_study_is_an_artifact_of_the_parent_run(target: Target, tmp_path: Path) -> None:
+    from sweeps.tracking import _files
+    results = replace(full(), findings=findings())
+    (tmp_path / "files").mkdir()
+    projection = target.send()
+    files = [each for each in _files(results, None, tmp_path / "files") if each[1] is None]
+    for _ in range(2):
+        projection.publish(describe(results, files), at=BEGAN)
+        path = target.client.download_artifacts(target.parent().info.run_id, "diagnostics.json", str(tmp_path))
+        assert json.loads(Path(path).read_text()) == {"transfer": matrix()}
+    assert not [path for path, _ in _files(full(), None, tmp_path / "files") if path.endswith("diagnostics.json")]

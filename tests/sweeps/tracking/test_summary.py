@@ -56,3 +56,16 @@ def test_labels_that_mlflow_cannot_tell_apart_get_a_number() -> None:
 def test_a_summary_survives_json() -> None:
     found = describe(full(), [("/tmp/report.html", None), ("/tmp/risk.html", "figures")], "INTERRUPTED")
     assert Summary.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+
+
+def test_arms_are_a_table_of_their_own_with_a_row_a_capacity_and_arm() -> None:
+    assert describe(full()).arms == {}
+    results = poor()["arms"]
+    table = describe(results).arms
+    assert {len(column) for column in table.values()} == {30}
+    assert table["arm"][7:10] == ["mixup + dropout 0.7", "lacking", "twin"]
+    assert (table["in_best_set"][7:10], table["missing"][7:10]) == ([True, None, True], [0, 1, 0])
+    assert table["difference_low"][7] == results.capacities[0].arms[7].difference.low
+    assert (table["difference"][0], table["same_as"][9]) == (None, "mixup + dropout 0.7")
+    assert "| mixup + dropout 0.7 |" in describe(results).description
+    assert Summary.from_dict(json.loads(json.dumps(describe(results).to_dict()))) == describe(results)

@@ -1,0 +1,44 @@
+"""The peer: the training loop that a user writes from the well-known public mixup script, on our model and data.
+
+A loader with shuffling and workers, one draw of lambda from numpy's Beta a minibatch, a random permutation, two
+cross-entropies, and the loss and the accuracy read back with `.item()` at every step. Made as kind to it as it allows: the
+images lie in memory as normalised tensors, so that the workers only collate.
+"""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import DataLoader, TensorDataset
+
+from trainable.learner import Learner
+
+
+class PublicLoop:
+    """One learner's model, optimiser and training split, trained as described; `num_workers` as DataLoader has it."""
+
+    def __init__(self, learner: Learner, num_workers: int) -> None:
+        self.learner = learner
+        images = learner.normalise(torch.from_numpy(learner.source.images[learner.split.train_index]))
+        self.loader = DataLoader(TensorDataset(images, torch.from_numpy(learner.split.train_labels)), shuffle=True,
+                                 batch_size=learner.config.batch_size, num_workers=num_workers)
+
+    def epoch(self) -> tuple[float, float]:
+        """Mean loss and share of correct answers over one epoch, as the script prints them."""
+        model, optimizer, alpha = self.learner.model, self.learner.optimizer, self.learner.config.alpha
+        model.train()
+        loss_sum, correct, total = 0.0, 0.0, 0
+        for images, labels in self.loader:
+            lam = float(np.random.beta(alpha, alpha)) if alpha > 0 else 1.0
+            index = torch.randperm(len(images))
+            mixed: Tensor = lam * images + (1 - lam) * images[index]
+            logits = model(mixed)
+            loss = lam * F.cross_entropy(logits, labels) + (1 - lam) * F.cross_entropy(logits, labels[index])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            predicted = logits.argmax(dim=1)
+            loss_sum += loss.item() * len(images)
+            correct += lam * predicted.eq(labels).sum().item() + (1 - lam) * predicted.eq(labels[index]).sum().item()
+            total += len(images)
+        return loss_sum / total, correct / total
