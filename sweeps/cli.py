@@ -87,6 +87,8 @@ def run(study: StudyName = "digits", sets: Sets = None, ledger: LedgerUrl = None
     if outcome.num_new == 0:
         out.print(f"{loaded.name} is complete: nothing was left to run")
     _show_results(outcome.results)
+    if outcome.trouble:
+        out.print(outcome.trouble, soft_wrap=True, markup=False)
     if outcome.untracked:
         text = f"MLflow lacks something ({outcome.untracked}); later: mixup-sweep sync {loaded.name}"
         out.print(text, soft_wrap=True, markup=False)

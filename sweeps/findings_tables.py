@@ -86,7 +86,7 @@ def transfer_note(found: StudyFindings) -> str:
         return ""
     num, models = matrix["num_examples"], matrix["models"]
     said = (f"Images attacked by the gradients of one model (row) and judged by another (column): test error in percent at "
-            f"ε = {matrix['epsilon_255']:g}/255. On the diagonal white box, elsewhere black box. n = 1 replicate (split "
+            "the number beside an attack is ε in 1/255. On the diagonal white box, elsewhere black box. n = 1 replicate (split "
             f"{matrix['split']}, repeat {matrix['repeat']}) of {plural(len(models), 'model')}, {num} test images: the standard "
             f"error of a cell is at most {50 / math.sqrt(num):.1f} points, and says nothing of other splits.")
     lost = len(matrix.get("left_out", ()))

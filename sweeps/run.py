@@ -19,12 +19,12 @@ from sweeps.ledger import Ledger
 from sweeps.pace import Pace, Workload
 from sweeps.plan_cost import num_trials
 from sweeps.progress import Progress
-from sweeps.records import FAILED, FINISHED, INTERRUPTED, MEASURE, SEARCH, TRANSFER, StudyRecord
+from sweeps.records import FAILED, FINISHED, INTERRUPTED, MEASURE, SEARCH, TRANSFER, StudyRecord, last_line
 from sweeps.storage import check_storage, labels_path, write_array
 from sweeps.study import Study
 from sweeps.study.methods import variants
 from sweeps.transfer import find_transfer
-from trainable.errors import LedgerError, StudyChanged
+from trainable.errors import LedgerError, MixupSweepError, StudyChanged
 
 if TYPE_CHECKING:
     from sweeps.analysis.results import StudyResults
@@ -46,13 +46,15 @@ class RunOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a run came to: `num_new` trials ended in it, of `num_trials`. `untracked`: why MLflow lacks something."""
+    """What a run came to: `num_new` trials ended in it, of `num_trials`. `untracked`: why MLflow lacks something;
+    `trouble`: what else the answer lacks."""
 
     interrupted: bool
     num_new: int
     results: "StudyResults"
     report: Path
     untracked: str | None
+    trouble: str | None
     num_failed: int
     num_trials: int
 
@@ -82,8 +84,7 @@ def run_study(study: Study, home: Home, options: RunOptions, follow: Follow) -> 
             tracker = tracking.Tracker(home.ledger, home.tracking_uri, study.name, home.artifacts)
             try:
                 interrupted, num_new = _run_trials(sweep, source, home, options, follow, tracker)
-                if sweep.complete and TRANSFER in study.diagnostics:
-                    find_transfer(study, ledger, record.id, source, home.storage)
+                trouble = _transfer(study, ledger, record, source, home) if sweep.complete else None
             except BaseException:
                 tracker.finish(state=INTERRUPTED, timeout=10.0)
                 raise
@@ -91,9 +92,20 @@ def run_study(study: Study, home: Home, options: RunOptions, follow: Follow) -> 
             results = results_of(ledger, record, home.storage)
         report = write_answer(results, home)
         tracked = tracker.finish(results, report, state=INTERRUPTED if interrupted else FINISHED)
-        return Outcome(interrupted=interrupted, num_new=num_new, results=results, report=report,
+        return Outcome(interrupted=interrupted, num_new=num_new, results=results, report=report, trouble=trouble,
                        untracked=None if tracked else "; ".join([*tracker.warnings, tracker.last_error or "not done in time"]),
                        num_failed=results.counts.get(FAILED, 0), num_trials=sum(results.counts.values()))
+
+
+def _transfer(study: Study, ledger: Ledger, record: StudyRecord, source: "Source", home: Home) -> str | None:
+    """Compute the matrix of attacks where the study asks for one; why there is none, in words. It never costs the answer."""
+    if TRANSFER not in study.diagnostics:
+        return None
+    try:
+        find_transfer(study, ledger, record.id, source, home.storage)
+    except (MixupSweepError, RuntimeError, OSError) as error:  # RuntimeError: a GPU without room for all models at once
+        return f"no matrix of transferred attacks: {last_line(str(error)) or type(error).__name__}"
+    return None
 
 
 def prepared(study: Study) -> "Source":
@@ -101,18 +113,19 @@ def prepared(study: Study) -> "Source":
 
     Raises DataError or ModelError.
     """
+    from trainable.batches import check_fit
     from trainable.data import load
     from trainable.data.splits import make_split
     from trainable.methods import METHODS, latent_layers
     from trainable.models import build, latent_parts
-    from trainable.pairing import check_classes
     base, methods = study.base, [config for _, config in variants(study.base, study.space)]
-    methods += [replace(base, **study.arm_setting({}, name)) for name in study.measure.arms]
+    chosen = {} if isinstance(study.measure.at, str) else study.measure.at
+    methods += [replace(base, **study.arm_setting(chosen, name)) for name in study.measure.arms]
     source = load(base.data, root=study.data_root, seed=study.seed, download=study.download)
     for split in range(study.measure.splits + 1):
         labels = make_split(source, replace(base, split=split)).train_labels
-        if any(config.pairing == "same_class" for config in methods):
-            check_classes(labels)
+        for config in methods:
+            check_fit(config, labels, source.shape)
     for capacity in study.capacities:
         num_latent = len(latent_parts(build(study.config({}, capacity), source.shape, source.num_classes)))
         for config in methods:

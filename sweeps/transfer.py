@@ -13,7 +13,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import fsspec
-import numpy as np
 
 from sweeps.ledger import Ledger
 from sweeps.records import FINISHED, MEASURE, TRANSFER, TRANSFER_REPLICATE, TrialRecord, arm_name, rung_name
@@ -29,12 +28,11 @@ if TYPE_CHECKING:
     from trainable.device import Device
     from trainable.diagnostics.attacks import Model
 
-EPSILON_255 = 16
-"""In 1/255 of the pixels' range: the stronger of those that `robustness` reports, one grey level of scikit-learn's digits."""
-BATCH_SIZE = 128
+EPSILONS_255 = (4, 16)
+"""In 1/255 of the pixels' range, those that `robustness` reports: 4 is that of Zhang et al., 16 one grey level of digits."""
 Matrix = dict[str, Any]
-"""`models` (key, label, capacity, alpha), `clean` errors by model, `attacks` name -> rows by source of errors by target,
-epsilon_255, num_examples, split, repeat, `left_out` (labels of models without weights). None where a pair was not tried."""
+"""`models` (key, label, capacity, alpha), `clean` errors by model, `attacks` (`fgsm 4`, ...) -> rows by source of errors by
+target, epsilon_255, num_examples, split, repeat, `left_out` (labels of models without weights). None where a pair was not tried."""
 
 
 def find_transfer(study: Study, ledger: Ledger, study_id: int, source: "Source", storage: str) -> None:
@@ -83,69 +81,46 @@ def compute(trials: Sequence[TrialRecord], states: Mapping[str, Mapping[str, Any
         trials, models = [trial for trial, model in found if model], [model for _, model in found if model]
         if not models:
             return None
-        index_V = drawn(first, source, robustness.SUBSET)
-        clean, *rows = _judged(models, _batches(first, source, place, index_V, span)).tolist()
-    named = dict(zip(("fgsm", "pgd"), (rows[:len(models)], rows[len(models):]), strict=True))
+        index_V = robustness.draw_subset(first, source)
+        smallest = min((TrialConfig.from_dict(trial.config) for trial in trials), key=lambda config: config.batch_size)
+        rows = _judged(models, robustness.batches(smallest, source, place, index_V, span))
+    clean = rows.pop("clean")[0]
     described = [{"key": trial.key, "label": label_of(trial), "capacity": trial.capacity,
                   "alpha": float(trial.config["alpha"])} for trial in trials]
-    return {"models": described, "clean": clean, "attacks": named, "epsilon_255": EPSILON_255,
+    return {"models": described, "clean": clean, "attacks": rows, "epsilon_255": list(EPSILONS_255),
             "num_examples": len(index_V), "split": first.split, "repeat": first.repeat, "left_out": []}
 
 
 def network(config: TrialConfig, state: Mapping[str, Any], source: "Source", place: "Device",
             span: tuple[float, float]) -> "Model | None":
-    """A trained network on pixel images in [0, 1]; None where the weights are not of this network."""
+    """A trained network on pixel images in [0, 1], in eval mode; None where the weights are not of this network."""
     from trainable.augment import Normalise
+    from trainable.diagnostics.robustness import on_pixels
     from trainable.models import build
     module = place.place_model(build(config, source.shape, source.num_classes))
     try:
         module.load_state_dict(state)
     except (RuntimeError, TypeError):
         return None
-    module.eval().requires_grad_(False)
-    normalise, (low, high) = Normalise(source, place.torch_device), span
-
-    def model(images_BCHW: "Tensor") -> "Tensor":
-        logits_BK: Tensor = module(normalise(low + (high - low) * images_BCHW))
-        return logits_BK
-    return model
+    return on_pixels(module.eval().requires_grad_(False), Normalise(source, place.torch_device), span)
 
 
-def drawn(config: TrialConfig, source: "Source", most: int) -> "np.ndarray[Any, Any]":
-    """Positions in the test set, in order: those that `robustness` attacks on this split."""
-    from trainable.seeding import numpy_stream
-    stream = numpy_stream(config.seed, "robustness_subset", config.split)
-    return np.sort(stream.permutation(len(source.test_labels))[:most])
-
-
-def _judged(models: Sequence["Model"], batches: Iterator[tuple["Tensor", "Tensor", "Tensor"]]) -> "np.ndarray[Any, Any]":
-    """(1 + 2 S, T): errors without attack, then a row a source under FGSM, then a row a source under PGD."""
+def _judged(models: Sequence["Model"], batches: Iterator[tuple["Tensor", "Tensor", "Tensor"]]) -> dict[str, list[list[float]]]:
+    """`clean`: one row of errors by model; then of each attack at each strength a row a source."""
     import torch
 
-    from trainable.diagnostics.attacks import PIXEL_STEP, Attack, fgsm, pgd, transfer
+    from trainable.diagnostics.attacks import PIXEL_STEP, Attack, fgsm, ifgsm, pgd, transfer
     from trainable.metrics import score
-    wrong = []
+    wrong: dict[str, list[Tensor]] = {}
     for images_BCHW, labels_B, start_BCHW in batches:
-        made: tuple[Attack, ...] = (fgsm, partial(pgd, start_BCHW=start_BCHW))
-        rows = [torch.stack([score(model, [(images_BCHW, labels_B)])[1] for model in models])]
-        rows += [transfer(model, models, images_BCHW, labels_B, EPSILON_255 * PIXEL_STEP, attack)
-                 for attack in made for model in models]
-        wrong.append(torch.stack(rows))
-    errors: np.ndarray[Any, Any] = torch.cat(wrong, dim=2).double().mean(dim=2).cpu().numpy()
-    return errors
-
-
-def _batches(config: TrialConfig, source: "Source", place: "Device", index_V: "np.ndarray[Any, Any]",
-             span: tuple[float, float]) -> Iterator[tuple["Tensor", "Tensor", "Tensor"]]:
-    """Images in [0, 1], labels, PGD's start. The start is that of `robustness`, so the diagonal is its white-box error."""
-    from trainable.seeding import numpy_stream
-    stream = numpy_stream(config.seed, "robustness_start", config.split)
-    images, (low, high) = place.place_images(source.test_images), span
-    labels = place.upload(source.test_labels[index_V]).split(BATCH_SIZE)
-    for index_B, labels_B in zip(images.index(index_V).split(BATCH_SIZE), labels, strict=True):
-        images_BCHW = (images.gather(index_B).float() - low) / (high - low)
-        start_BCHW = stream.random(tuple(images_BCHW.shape), dtype=np.float32) * 2 - 1
-        yield images_BCHW, labels_B, place.upload(start_BCHW)
+        made: dict[str, Attack] = {"fgsm": fgsm, "ifgsm": ifgsm, "pgd": partial(pgd, start_BCHW=start_BCHW)}
+        clean_TB = torch.stack([score(model, [(images_BCHW, labels_B)])[1] for model in models])
+        wrong.setdefault("clean", []).append(clean_TB[None])
+        for name, attack in made.items():
+            for epsilon in EPSILONS_255:
+                rows = [transfer(model, models, images_BCHW, labels_B, epsilon * PIXEL_STEP, attack) for model in models]
+                wrong.setdefault(f"{name} {epsilon}", []).append(torch.stack(rows))
+    return {name: torch.cat(parts, dim=2).double().mean(dim=2).tolist() for name, parts in wrong.items()}
 
 
 def merged(known: Matrix | None, fresh: Matrix) -> Matrix:

@@ -31,6 +31,14 @@ class Normalise:
         return torch.addcmul(self.shift_C11, images_BCHW, self.factor_C11)
 
 
+def mean_of_crop_flip(mean_1CHW: Tensor) -> Tensor:
+    """The mean of `crop_flip` over all its draws, of images whose mean is given: itself and its mirror image alike, then
+    every offset of the padded image alike. Exact, since both are linear in the image."""
+    pad = margin(mean_1CHW.shape[2])
+    both_1CHW = 0.5 * (mean_1CHW + mean_1CHW.flip(3))
+    return F.avg_pool2d(F.pad(both_1CHW, (pad, pad, pad, pad)), 2 * pad + 1, stride=1)
+
+
 def resolve_augment(config: TrialConfig, source: Source) -> str:
     """`none` or `crop_flip`. Raises DataError when crop and flip are asked for data that are no pixels."""
     kind = source.augment if config.augment == "auto" else config.augment

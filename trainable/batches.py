@@ -20,6 +20,7 @@ from trainable.config import TrialConfig
 from trainable.data import Source
 from trainable.data.splits import Split
 from trainable.device import Device, Images
+from trainable.errors import DataError
 from trainable.methods import METHODS, check_neighbors, latent_layers
 from trainable.mixing import Pairs
 from trainable.vicinity import Draws, Examples, Stream
@@ -47,6 +48,16 @@ class Minibatch:
     other_labels_DB: Tensor | None = None
 
 
+def check_fit(config: TrialConfig, labels_T: np.ndarray, shape: tuple[int, int, int]) -> None:
+    """Raises DataError where the config's method or pairing cannot work on these training labels and images (C, H, W)."""
+    if METHODS[config.method].moves == "paste" and max(shape[1:]) == 1:
+        raise DataError(f"method = {config.method}: examples of {shape[1]} x {shape[2]} pixels have no part to paste")
+    if config.pairing == "same_class":
+        pairing.check_classes(labels_T)
+    if config.pairing == "knn":
+        check_neighbors(len(labels_T), config.num_neighbors)
+
+
 class Batches:
     """The training split of one trial, ready to be drawn from."""
 
@@ -59,19 +70,22 @@ class Batches:
     def examples(self, num_latent: int) -> Examples:
         """What the draws of an epoch must know of the split; `num_latent`: hidden layers of the model that may be mixed.
 
-        Raises DataError where a pairing does not fit the data, ModelError where `mixing_layers` names a layer too many.
+        Raises DataError where a method or pairing does not fit the data, ModelError where `mixing_layers` names a layer too many.
         """
+        check_fit(self.config, self.split.train_labels, self.source.shape)
         layers = latent_layers(self.config, num_latent) if METHODS[self.config.method].hidden else (0,)
-        if self.config.pairing == "same_class":
-            pairing.check_classes(self.split.train_labels)
         neighbors_Tk = self._neighbors() if self.config.pairing == "knn" else None
         return Examples(self.split.train_labels, *self.source.shape[1:], neighbors_Tk, layers)
 
     def mean_input(self) -> Tensor:
-        """x_bar, float32 (1, C, H, W): the mean of what the network sees of the training split without augmentation."""
-        total_1CHW = sum(images_BCHW.sum(dim=0, keepdim=True, dtype=torch.float64) for images_BCHW in self._chunks())
-        assert isinstance(total_1CHW, Tensor)
-        return (total_1CHW / len(self.split.train_index)).float().contiguous(memory_format=torch.channels_last)
+        """x_bar, float32 (1, C, H, W): the mean of what the network sees of the training split, over all augmentations."""
+        total_1CHW = torch.zeros((1, *self.source.shape), dtype=torch.float64, device=self.place.torch_device)
+        for images_BCHW in self._chunks():
+            total_1CHW += images_BCHW.sum(dim=0, keepdim=True, dtype=torch.float64)
+        mean_1CHW = total_1CHW / len(self.split.train_index)
+        if self._crops:
+            mean_1CHW = augment.mean_of_crop_flip(mean_1CHW)
+        return self.normalise(mean_1CHW)  # which is affine, so the mean may go through it in place of the images
 
     def of(self, draws: Draws, stream: Stream) -> Iterator[Minibatch]:
         """The minibatches of one epoch. `stream` gives the random stream of a name in this epoch."""
@@ -130,14 +144,14 @@ class Batches:
         loaded = [self._loaded(positions_N, augmented, sizes) for positions_N in draws.others_DN]
         labels = [self._cut(self.split.train_labels[positions_N], sizes) for positions_N in draws.others_DN]
         for images_D, labels_D in zip(zip(*loaded, strict=True), zip(*labels, strict=True), strict=True):
-            yield torch.stack(images_D), torch.stack(labels_D)
+            yield torch.cat(images_D).unflatten(0, (len(images_D), -1)), torch.stack(labels_D)
 
     def _chunks(self) -> Iterator[Tensor]:
+        """The training split's images as they are stored."""
         for index_B in self.images.index(self.split.train_index).split(CHUNK):
-            yield self.normalise(self.images.gather(index_B))
+            yield self.images.gather(index_B)
 
     def _neighbors(self) -> np.ndarray:
-        check_neighbors(len(self.split.train_index), self.config.num_neighbors)
-        inputs_TD = torch.cat([images_BCHW.flatten(start_dim=1) for images_BCHW in self._chunks()])
+        inputs_TD = torch.cat([self.normalise(images_BCHW).flatten(start_dim=1) for images_BCHW in self._chunks()])
         found: np.ndarray = pairing.nearest_neighbors(inputs_TD, self.config.num_neighbors).cpu().numpy()
         return found

@@ -117,6 +117,9 @@ class TrialConfig:
         for field in dataclasses.fields(self):  # 3 and 3.0 are one setting, so they must be one digest
             if field.type is float:
                 object.__setattr__(self, field.name, float(getattr(self, field.name)))
+        if self.mixing_layers.replace(",", "").replace(" ", "").isdecimal():  # "1, 0,1" and "0,1" are one setting too
+            layers = sorted({int(part) for part in self.mixing_layers.split(",") if part.strip()})
+            object.__setattr__(self, "mixing_layers", ",".join(map(str, layers)))
         wrong = [Problem(name, getattr(self, name), text) for name, text in misplaced(self, DEFAULTS)]
         if wrong:
             raise ConfigError(wrong)

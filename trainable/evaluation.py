@@ -50,7 +50,7 @@ def measure_epoch(learner: Learner, epoch: int) -> dict[str, float]:
 
 def measure_test(learner: Learner) -> tuple[dict[str, float], np.ndarray]:
     """Metrics on the test set, and its predictions: log-probabilities, float16 (V, K), -65504 where they are lower."""
-    images = learner.place.place_images(learner.source.test_images)
+    images = learner.test_images
     labels_V = learner.source.test_labels
     index = images.index(np.arange(len(labels_V)))
     size = batch_size(images, learner.config.batch_size)

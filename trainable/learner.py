@@ -21,7 +21,7 @@ from trainable.batches import Batches, Minibatch
 from trainable.config import TrialConfig
 from trainable.data import Source
 from trainable.data.splits import Split, make_split
-from trainable.device import Device
+from trainable.device import Device, Images
 from trainable.methods import METHODS
 from trainable.models import build, latent_parts
 from trainable.models.dropout import attach_generator
@@ -58,6 +58,8 @@ class Learner:
         self._smoothing = objective.smoothing_of(config)
         self._spread_K = objective.spread_of(config, self.split.train_labels, source.num_classes)
         self._rows_KK = objective.target_rows(source.num_classes, self._smoothing, place.torch_device, self._spread_K)
+        self._share_K = place.upload(self._spread_K.astype(np.float32))
+        self._classes_KK = torch.eye(source.num_classes, device=place.torch_device)
         self._evenly = bool(self._smoothing == 0.0 or np.ptp(self._spread_K) == 0.0)
         self._dropout = torch.Generator(device=place.torch_device)
         self._noise = torch.Generator(device=place.torch_device)
@@ -66,8 +68,13 @@ class Learner:
         self._move = mixing.mover(config, mixing.Surroundings(mean_1CHW, theta_bar(config.alpha), self._noise))
 
     @functools.cached_property
+    def test_images(self) -> Images:
+        """The test images, where batches are gathered from."""
+        return self.place.place_images(self.source.test_images)
+
+    @functools.cached_property
     def mean_1CHW(self) -> Tensor:
-        """x_bar, float32 (1, C, H, W) on the device: the mean input of the training split, without augmentation."""
+        """x_bar, float32 (1, C, H, W) on the device: the mean input of the training split, over all augmentations."""
         return self._batches.mean_input()
 
     def train_epoch(self, epoch: int) -> TrainedEpoch:
@@ -129,8 +136,7 @@ class Learner:
         """The second-order expansion about the shrunk minibatch, toward `num_directions` random examples of the split."""
         assert batch.others_DBCHW is not None
         assert batch.other_labels_DB is not None
-        share_K = self.place.upload(self._spread_K.astype(np.float32))
-        classes_KK = torch.eye(self.source.num_classes, device=self.place.torch_device)
+        share_K, classes_KK = self._share_K, self._classes_KK
         shrunk = second_order.Shrunk(
             inputs_BX=self._move(batch.images_BCHW, None), targets_BK=self._rows_KK[batch.labels_B],
             own_BX=batch.images_BCHW - self.mean_1CHW, own_label_BK=classes_KK[batch.labels_B] - share_K,

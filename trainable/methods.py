@@ -22,6 +22,9 @@ DISTANT_PAIRINGS = ("same_class", "knn")
 MAX_KNN_EXAMPLES = 20_000
 """Pairing knn compares all pairs of a split; more would cost minutes a trial."""
 
+ROUNDING = 1e-9
+"""0.3 of 10 epochs are 3, whatever the last bit says."""
+
 _SMOOTHING = ("label_smoothing", "smoothing_toward", "smoothing_from")
 _PAIRS = ("alpha", "lam_per", "pairing", "num_neighbors", "mixing_warmup_epochs", "mixing_off_fraction", *_SMOOTHING)
 
@@ -56,7 +59,7 @@ METHODS: dict[str, Method] = {
         help="inputs mixed by Beta(alpha, alpha), the label of the heavier one (Zhang et al., table 5)",
         law="symmetric", moves="blend", learns="heavier", options=(*_PAIRS, "lam_range")),
     "label_free_mixup": Method(
-        help="inputs mixed by Beta(alpha + 1, alpha), own label: the same expected cross-entropy as mixup",
+        help="inputs mixed by Beta(alpha + 1, alpha), own label; mixup's expected cross-entropy if pairs are mutual",
         law="tilted", moves="blend", learns="own", options=_PAIRS),
     "manifold_mixup": Method(
         help="mixup of a layer drawn each step, the input among them (Verma et al., arXiv 1806.05236)",
@@ -97,9 +100,15 @@ def misplaced(config: "TrialConfig", defaults: dict[str, Any]) -> Iterator[tuple
         yield "label_smoothing", "must be 0 with smoothing_from alpha, which sets it to 1 - theta_bar(alpha)"
     if config.method == "label_smoothing" and config.smoothing_from == "given" and config.alpha != 0.0:
         yield "alpha", "must be 0 with smoothing_from given; smoothing_from alpha sets the share to 1 - theta_bar(alpha)"
+    if method.strength and getattr(config, method.strength) != 0.0:
+        left = config.epochs - config.mixing_warmup_epochs
+        if left <= config.mixing_off_fraction * config.epochs + ROUNDING:
+            name = "mixing_warmup_epochs" if left <= 0 else "mixing_off_fraction"
+            yield name, (f"leaves none of {config.epochs} epochs to mix in (mixing_warmup_epochs {config.mixing_warmup_epochs}, "
+                         f"mixing_off_fraction {config.mixing_off_fraction:g}); use method erm for that")
     layers = config.mixing_layers
     if layers != "all" and not all(part.strip().isdecimal() for part in layers.split(",")):
-        yield "mixing_layers", "must be all, or numbers with commas between, such as 0,1,2 (0 is the input)"
+        yield "mixing_layers", "must be all, or numbers with commas between, quoted, such as '0,1,2' (0 is the input)"
 
 
 def latent_layers(config: "TrialConfig", num_latent: int) -> tuple[int, ...]:
@@ -135,4 +144,4 @@ def is_plain(config: "TrialConfig", epoch: int) -> bool:
     if method.moves == "nothing" or getattr(config, method.strength) == 0.0:
         return True
     left = config.epochs - epoch + 1
-    return epoch <= config.mixing_warmup_epochs or left <= config.mixing_off_fraction * config.epochs + 1e-9
+    return epoch <= config.mixing_warmup_epochs or left <= config.mixing_off_fraction * config.epochs + ROUNDING

@@ -68,7 +68,9 @@ def blend(values_BX: Tensor, pairs: Pairs) -> Tensor:
     """lam x_i + (1 - lam) x_j for floating values. lam = 1 gives the values back, bit for bit."""
     lam = pairs.lam
     if isinstance(lam, Tensor):
-        lam = lam.to(values_BX.dtype).view(-1, *[1] * (values_BX.ndim - 1))
+        lam = lam.view(-1, *[1] * (values_BX.ndim - 1))
+        if values_BX.dtype != lam.dtype:  # lambda keeps its digits where hidden values have few
+            return torch.lerp(pairs.of(values_BX).to(lam.dtype), values_BX.to(lam.dtype), lam).to(values_BX.dtype)
     return torch.lerp(pairs.of(values_BX), values_BX, lam)
 
 

@@ -63,10 +63,11 @@ def run_trial(config: TrialConfig, source: Source, device: str = "cpu", *,
     `diagnostics`, by name (trainable.diagnostics), are computed after the last epoch; they and `keep_weights` change no
     number of training. Only `memorisation` adds to the rows: `oracle/test_error`, which chooses nothing.
 
-    Raises ConfigError for a diagnostic that there is not, DataError, ModelError or InfrastructureError when config, source
-    and device do not fit together, all before the first epoch; Diverged at the epoch where a metric stops being finite.
+    Before the first epoch, raises ConfigError for a diagnostic that there is not, and DataError, ModelError or
+    InfrastructureError when config, source, device and diagnostics do not fit together; later, Diverged at the epoch where
+    a metric stops being finite.
     """
-    diagnosis.check(diagnostics)
+    diagnosis.check(diagnostics, source)
     place = resolve(device)
     learner, rows = _begin(config, source, place, slot)
     watch_test = "memorisation" in diagnostics
@@ -121,12 +122,12 @@ def _run_epoch(learner: Learner, epoch: int, *, watch_test: bool) -> EpochRow:
         trained = time.perf_counter()
         means = fetch({name: total / len(learner.split.train_index) for name, total in trained_epoch.sums.items()})
         metrics = {"train/loss": means["loss"], "train/excess_loss": means["loss"] - trained_epoch.floor}
-        metrics |= {f"train/{name}": mean for name, mean in means.items() if name != "loss"}
         check_finite(metrics, epoch)
         metrics |= measure_epoch(learner, epoch)
         if watch_test:
             metrics["oracle/test_error"] = measure_test(learner)[0]["test/error"]
     check_finite(metrics, epoch)
+    metrics |= {f"train/{name}": mean for name, mean in means.items() if name != "loss"}  # finite as their sum is, but not bounded
     ended = time.perf_counter()
     return EpochRow(epoch, metrics, ended - began, ended - trained, time.time())
 

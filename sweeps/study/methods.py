@@ -10,30 +10,39 @@ from typing import Any
 
 import trainable.data
 from search_spaces import SearchSpace
-from search_spaces.dimension import Choice
+from search_spaces.dimension import Choice, Searched
 from sweeps.study.arms import arm_configs
 from sweeps.study.rules import Parts, Rule
 from sweeps.study.schema import KEY_OF_FIELD
 from trainable.config import TrialConfig
 from trainable.data.splits import split_sizes
 from trainable.errors import ConfigError, DataError, ModelError, Problem
-from trainable.methods import METHODS, check_neighbors, latent_layers
+from trainable.methods import METHODS, OPTIONS, check_neighbors, latent_layers
 from trainable.models.sizes import num_latent
-
-MAX_CORNERS = 1000
-"""Combinations of choices that are tried, at most."""
 
 
 def corners(space: SearchSpace) -> Iterator[dict[str, Any]]:
-    """A setting for each combination of the space's choices, every other axis at its upper end."""
-    settings: list[dict[str, Any]] = [{}]
-    for axis in space.varying:
-        grown: list[dict[str, Any]] = []
-        for setting in settings:
-            values = () if not space.is_active(axis.name, setting) else axis.options if isinstance(axis, Choice) else (axis.high,)
-            grown += [{**setting, axis.name: value} for value in values] or [setting]
-        settings = grown[:MAX_CORNERS]
-    yield from settings
+    """A setting for each combination of the space's choices, the other axes at their upper ends, then at their lower, then
+    at their lower but for how strongly a method acts.
+
+    All three, since an option is in nobody's way at its default, which may lie at either end, nor is one of a method that
+    does nothing.
+    """
+    strengths = {method.strength for method in METHODS.values()}
+    for high in (set(space.names), set(), strengths):
+        settings: list[dict[str, Any]] = [{}]
+        for axis in space.varying:
+            tried = _tried(axis, "high" if axis.name in high else "low")
+            settings = [{**setting, axis.name: value} if space.is_active(axis.name, setting) else setting
+                        for setting in settings for value in tried[:None if space.is_active(axis.name, setting) else 1]]
+        yield from settings
+
+
+def _tried(axis: Searched, end: str) -> tuple[Any, ...]:
+    """Every choice that a method depends on, and one value of all else."""
+    if not isinstance(axis, Choice):
+        return (getattr(axis, end),)
+    return axis.options if axis.name == "method" or axis.name in OPTIONS else axis.options[:1]
 
 
 def _check_space(parts: Parts) -> Iterator[Problem]:

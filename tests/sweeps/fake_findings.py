@@ -33,7 +33,8 @@ def matrix(count: int = 2) -> dict[str, Any]:
     rows: list[list[float | None]] = [[0.9 if source == target else 0.4 for target in range(count)] for source in range(count)]
     return {"models": [{"key": f"k{each}", "label": f"width=1, alpha {each}", "capacity": "width=1", "alpha": float(each)}
                        for each in range(count)],
-            "clean": [0.1] * count, "attacks": {"fgsm": rows, "pgd": rows}, "epsilon_255": 16, "num_examples": 400, "split": 1,
+            "clean": [0.1] * count, "attacks": {"fgsm 16": rows, "pgd 16": rows},
+            "epsilon_255": [16], "num_examples": 400, "split": 1,
             "repeat": 0, "left_out": []}
 
 

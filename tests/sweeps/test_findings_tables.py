@@ -59,8 +59,8 @@ def test_the_notes_say_what_n_is_and_who_lacks_what() -> None:
 
 def test_the_matrix_is_read_in_percent_by_source_and_target() -> None:
     tables = transfer_tables(findings())
-    assert list(tables) == ["no attack", "fgsm", "pgd"]
-    table, shares = tables["pgd"]
+    assert list(tables) == ["no attack", "fgsm 16", "pgd 16"]
+    table, shares = tables["pgd 16"]
     assert table.columns == ("made on", "width=1, alpha 0", "width=1, alpha 1")
     assert table.rows == (("width=1, alpha 0", "90.0", "40.0"), ("width=1, alpha 1", "40.0", "90.0"))
     assert shares == [[0.9, 0.4], [0.4, 0.9]]
@@ -69,16 +69,16 @@ def test_the_matrix_is_read_in_percent_by_source_and_target() -> None:
 
 def test_a_pair_that_was_not_tried_is_a_dash() -> None:
     known = matrix()
-    known["attacks"]["pgd"] = [[0.9, None], [None, 0.9]]
+    known["attacks"]["pgd 16"] = [[0.9, None], [None, 0.9]]
     found = findings(transfer=known)
-    assert transfer_tables(found)["pgd"][0].rows[0] == ("width=1, alpha 0", "90.0", "-")
+    assert transfer_tables(found)["pgd 16"][0].rows[0] == ("width=1, alpha 0", "90.0", "-")
     assert "a pair that was not tried" in transfer_note(found)
     assert "not tried" not in transfer_note(findings())
 
 
 def test_the_matrix_says_its_epsilon_its_n_and_who_is_left_out() -> None:
     said = transfer_note(findings(transfer={**matrix(), "left_out": ["width=1, alpha 8"]}))
-    for part in ("ε = 16/255", "n = 1 replicate", "400 test images", "at most 2.5 points", "1 model left out"):
+    for part in ("ε in 1/255", "n = 1 replicate", "400 test images", "at most 2.5 points", "1 model left out"):
         assert part in said
     assert transfer_note(findings(transfer=None)) == ""
     assert transfer_tables(findings(transfer=None)) == {}

@@ -197,7 +197,7 @@ def test_diagnostics_have_a_section_where_there_are_any(full: Reader, diagnosed:
 
 def test_each_diagnostic_has_its_pictures_its_table_and_its_words(diagnosed: Reader) -> None:
     for part in ("Calibration", "Robustness", "Memorisation", "Black box attacks", "55.0 ± 5.0", "n = 4 splits an arm",
-                 "3 trials of 84 ended without it", "ε = 16/255", "n = 1 replicate"):
+                 "3 trials of 84 ended without it", "ε in 1/255", "n = 1 replicate"):
         assert part in diagnosed.said.replace("\u00a0", " "), part
     drawn = [name for name in figures(replace(FULL, findings=findings())) if name not in figures(FULL)]
     ids = {attrs.get("id") for _, attrs in diagnosed.elements}

@@ -81,8 +81,9 @@ def test_weights_of_one_replicate_of_every_arm_are_kept_until_the_matrix_is_comm
     assert [model["label"] for model in found["models"]] == [
         "width=0.25, alpha 0", "width=0.25, alpha 1", "width=0.5, alpha 0", "width=0.5, alpha 1"]
     assert [model["label"] for model in found["models"]] == [label_of(trial) for trial in mine]
-    assert (found["epsilon_255"], found["num_examples"], found["split"], found["left_out"]) == (16, 10, 1, [])
-    assert {name: np.array(rows).shape for name, rows in found["attacks"].items()} == {"fgsm": (4, 4), "pgd": (4, 4)}
+    assert (found["epsilon_255"], found["num_examples"], found["split"], found["left_out"]) == ([4, 16], 10, 1, [])
+    assert {name: np.array(rows).shape for name, rows in found["attacks"].items()} == {
+        f"{attack} {epsilon}": (4, 4) for attack in ("fgsm", "ifgsm", "pgd") for epsilon in (4, 16)}
     assert desk.kept() == []
 
 
@@ -91,12 +92,12 @@ def test_the_diagonal_is_the_white_box_error_of_robustness(tmp_path: Path) -> No
     desk = Desk(tmp_path, hard_data()).run(study_of("transfer", "robustness", epochs=6))
     mine = partners(desk.study, desk.ledger.trials(desk.record.id))
     found = desk.conclude()
-    matrix = np.array(found["attacks"]["pgd"])
+    matrix = np.array(found["attacks"]["pgd 16"])
     assert (matrix != matrix.T).any()
     assert len(set(np.diag(matrix))) > 1
     for place, trial in enumerate(mine):
         for attack, rows in found["attacks"].items():
-            assert rows[place][place] == pytest.approx(trial.metrics[f"robustness/{attack}_error_16"], abs=1e-12)
+            assert rows[place][place] == pytest.approx(trial.metrics["robustness/{}_error_{}".format(*attack.split())], abs=1e-12)
         curves = desk.ledger.findings(desk.record.id, [trial.id])[trial.id]
         assert found["clean"][place] == pytest.approx(curves["robustness/error"]["pgd"][0], abs=1e-12)
 
@@ -161,8 +162,8 @@ def test_a_ladder_that_grew_keeps_the_pairs_it_had(desk: Desk) -> None:
     assert second["left_out"] == []
     keys = [model["key"] for model in second["models"]]
     old = [keys.index(model["key"]) for model in first["models"]]
-    matrix = second["attacks"]["fgsm"]
-    assert [[matrix[row][column] for column in old] for row in old] == first["attacks"]["fgsm"]
+    matrix = second["attacks"]["fgsm 16"]
+    assert [[matrix[row][column] for column in old] for row in old] == first["attacks"]["fgsm 16"]
     assert sum(cell is None for row in matrix for cell in row) == 2 * 4 * 2
 
 

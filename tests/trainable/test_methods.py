@@ -21,8 +21,6 @@ CPU = resolve("cpu")
 NULLS = [*({"method": name, "alpha": 0.0} for name in METHODS if "alpha" in METHODS[name].options),
          {"method": "noise", "noise_std": 0.0}, {"method": "label_smoothing", "label_smoothing": 0.0},
          {"method": "label_smoothing", "smoothing_from": "alpha", "alpha": 0.0},
-         {"method": "mixup", "alpha": 1.0, "mixing_off_fraction": 1.0},
-         {"method": "cutmix", "alpha": 1.0, "mixing_warmup_epochs": 4},
          {"method": "mixup", "alpha": 0.0, "smoothing_toward": "marginal"}]
 LIVE = {"mixup": {"alpha": 1.0}, "input_mixup": {"alpha": 1.0}, "label_free_mixup": {"alpha": 1.0}, "cutmix": {"alpha": 1.0},
         "manifold_mixup": {"alpha": 1.0}, "label_smoothing": {"label_smoothing": 0.2}, "shrunk_erm": {"alpha": 1.0},
@@ -162,6 +160,10 @@ def test_mixing_waits_for_its_warm_up_and_ends_before_the_trial_does(changes, pl
     ({"label_smoothing": 0.1, "smoothing_from": "alpha"}, "label_smoothing", "must be 0 with smoothing_from alpha"),
     ({"method": "label_smoothing", "alpha": 1.0}, "alpha", "must be 0 with smoothing_from given"),
     ({"alpha": -0.1}, "alpha", r"must be in \[0, 1e\+06\]"), ({"alpha": float("nan")}, "alpha", "must be in"),
+    ({"alpha": 1.0, "mixing_off_fraction": 1.0}, "mixing_off_fraction", "leaves none of 30 epochs to mix in"),
+    ({"alpha": 1.0, "mixing_warmup_epochs": 30}, "mixing_warmup_epochs", "leaves none of 30 epochs to mix in"),
+    ({"alpha": 1.0, "epochs": 4, "mixing_warmup_epochs": 3, "mixing_off_fraction": 0.25}, "mixing_off_fraction",
+     "leaves none of 4"),
     ({"mixing_off_fraction": 1.5}, "mixing_off_fraction", r"must be in \[0, 1\]"),
 ])
 def test_what_does_not_belong_to_a_method_is_refused_with_field_value_and_range(changes, field, message):
@@ -176,6 +178,13 @@ def test_what_does_not_belong_to_a_method_is_refused_with_field_value_and_range(
 def test_layers_are_read_in_order_and_once(text, num_latent, expected):
     config = TrialConfig(method="manifold_mixup", mixing_layers=text)
     assert latent_layers(config, num_latent) == expected
+
+
+@pytest.mark.parametrize("text", ["0,1", "0, 1", "1,0,1", "01, 0"])
+def test_one_set_of_layers_is_one_setting_however_it_is_written(text):
+    config = TrialConfig(method="manifold_mixup", mixing_layers=text)
+    assert config.mixing_layers == "0,1"
+    assert config == TrialConfig(method="manifold_mixup", mixing_layers="0,1")
 
 
 def test_a_layer_that_is_not_there_is_refused():

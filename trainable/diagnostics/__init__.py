@@ -13,6 +13,7 @@ from trainable.config import nearest
 from trainable.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
+    from trainable.data import Source
     from trainable.learner import Learner
 
 DIAGNOSTICS = {
@@ -36,12 +37,16 @@ class Findings:
     curves: dict[str, Any] = field(default_factory=dict)
 
 
-def check(names: Iterable[str]) -> None:
-    """Raises ConfigError, naming each that there is not, with the nearest name."""
+def check(names: Iterable[str], source: "Source | None" = None) -> None:
+    """Raises ConfigError, naming each that there is not, with the nearest name; DataError for one that `source` does not allow."""
+    names = tuple(names)
     problems = [Problem("diagnostics", name, f"must be of {', '.join(DIAGNOSTICS)}{nearest(str(name), tuple(DIAGNOSTICS))}")
                 for name in names if name not in DIAGNOSTICS]
     if problems:
         raise ConfigError(problems)
+    if source is not None and "robustness" in names:
+        from trainable.diagnostics.robustness import pixel_range
+        pixel_range(source)
 
 
 def diagnose(names: Iterable[str], learner: "Learner", history: Sequence[Mapping[str, float]]) -> Findings:

@@ -8,6 +8,7 @@ Axes: M example of the audit, B example of a batch, V evaluated example, X all a
 span, K class.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -28,6 +29,8 @@ NUM_NORMED = 500
 """Training examples, and test examples, whose Jacobian norm is taken: at most."""
 NUM_AUDITED = 256
 """Training examples that are the whole of the data for R1 to R4: at most."""
+MOST_APART = 1e8
+"""R1 beyond so many times the sum R1 + R4 has lost half the digits of the sum, and is left out."""
 MAX_ROWS = 100
 """With more classes a norm comes from this many random projections, not from each row: within 14 % (one standard
 deviation, at worst) for one example, and the mean over 500 within 1 %."""
@@ -51,13 +54,28 @@ class Measure:
 
 @dataclass(frozen=True)
 class Audit:
-    """The parts of mixup's risk to second order; their sum is the risk. Means over examples, in the loss's unit."""
+    """The parts of mixup's risk to second order: base + R1 + R2 + R3 + R4, means over examples, in the loss's unit.
+
+    `R1_plus_R4` is computed as such, without the pseudo-inverse that makes the two huge and nearly equal.
+    """
 
     base: float
     R1: float
     R2: float
     R3: float
     R4: float
+    R1_plus_R4: float
+
+    @property
+    def risk(self) -> float:
+        """The sum of all terms."""
+        return self.base + self.R1_plus_R4 + self.R2 + self.R3
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether R1 and R4 still say something one by one: they are numbers, and their sum is not lost beside them."""
+        bound = MOST_APART * max(abs(self.R1_plus_R4), 1.0)
+        return math.isfinite(self.R4) and bound >= self.R1
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,9 +94,10 @@ def diagnose(learner: Learner) -> Findings:
     jacobian/train_norm, jacobian/test_norm: mean over examples of the Frobenius norm of the derivative of the logits in
     the normalised input (logits per standard deviation of a channel), at up to 500 training and 500 test examples as
     they are, neither mixed nor augmented; from every row up to 100 classes, else from 100 random projections.
-    jacobian/base and jacobian/R1 to R4, in nats: the `audit` of up to 256 of these training examples with the labels
-    trained on, smoothed by label_smoothing (a share taken from alpha is mixup's own, and part of the audit). R1 to R4 are
-    0 at alpha = 0. The examples follow from seed and split alone: arms meet the same ones. How many: jacobian/num.
+    jacobian/base, R1_plus_R4, R2, R3, in nats: the `audit` of up to 256 of these training examples with the labels trained
+    on, smoothed by label_smoothing (a share taken from alpha is mixup's own, and part of the audit). All but base are 0 at
+    alpha = 0. jacobian/R1 and R4 apart are there while they say something: certain predictions drive both beyond bounds.
+    The examples follow from seed and split alone: arms meet the same ones. How many: jacobian/num.
     """
     learner.model.eval()
     config, source = learner.config, learner.source
@@ -95,7 +114,7 @@ def diagnose(learner: Learner) -> Findings:
     return Findings(
         values={"jacobian/train_norm": norms(learner.model, train_BX.split(size)).mean().item(),
                 "jacobian/test_norm": norms(learner.model, test_BX.split(size)).mean().item()}
-        | {f"jacobian/{name}": value for name, value in vars(found).items()},
+        | {f"jacobian/{name}": value for name, value in vars(found).items() if found.is_apart or name not in ("R1", "R4")},
         curves={"jacobian/num": {"train": len(train_index), "test": len(test_index), "audit": len(labels_T),
                                  "classes": source.num_classes, "rows": min(source.num_classes, MAX_ROWS)}})
 
@@ -145,8 +164,9 @@ def audit(model: Model, measure: Measure, loss: Curvature, *, alpha: float, size
     model J* = -pinv(H) (d2 loss/du dy) Syx pinv(Sxx); R2 weighs the network's own second derivative by the loss's slope
     (0 for ReLUs and max pooling, which are piecewise linear in eval mode); R3 = 1/2 mean <Syy, d2 loss/dy2>; R4 = -1/2
     mean ||J* Sxx^1/2||_H^2. With fewer examples than input numbers J* fits each label of the subset: R1 and R4 then
-    speak of this subset. Both grow like 1/S where the probability S of a class is small, and nearly cancel: compare
-    their sum too. Costs K reverse passes an example, and one for each direction of the span where R2 is not zero.
+    speak of this subset. Both grow like 1/S where the probability S of a class is small, and nearly cancel: their sum is
+    taken directly, as 1/2 tr(H J Sxx J^T) + <Syx, d2 loss/du dy J>. Costs K reverse passes an example,
+    and one for each direction of the span where R2 is not zero.
     `size` examples at once; the model must be in eval mode.
     """
     noise = (sigma2(alpha), gamma2(alpha))
@@ -168,17 +188,18 @@ def _place(weights_BR: Tensor, measure: Measure) -> Tensor:
 
 
 def _audit_part(model: Model, measure: Measure, part: _Part, loss: Curvature, noise: tuple[float, float]) -> Tensor:
-    """base, R1, R2, R3, R4 of each example, float64 (5, B). In coordinates J is J basis^T, and Sxx_i is
+    """base, R1, R2, R3, R4, R1 + R4 of each example, float64 (6, B). In coordinates J is J basis^T, and Sxx_i is
     gamma2 I + sigma2 c c^T with c the example's own: c is `own_BR`."""
     own2, data2 = noise
     logits_BK = model(part.inputs_BX)
     exact_BK = logits_BK.detach().double()
     base_B = loss.value(part.targets_BK, exact_BK)
     if data2 == 0:  # alpha = 0: no noise
-        return torch.stack([base_B, *torch.zeros_like(base_B).expand(4, -1)])
+        return torch.stack([base_B, *torch.zeros_like(base_B).expand(5, -1)])
     label_MK = measure.targets_MK - measure.targets_MK.mean(dim=0)
     data_RK = measure.coefficients_MR.T @ label_MK / len(label_MK)
-    best_BRK = loss.solve(exact_BK[:, None], _local_linear(data_RK, part, noise))
+    syx_BRK = data2 * data_RK + own2 * part.own_BR[:, :, None] * part.label_BK[:, None, :]
+    best_BRK = loss.solve(exact_BK[:, None], _local_linear(syx_BRK, part, noise))
     jacobian_BRK = _in_basis(logits_BK, part.inputs_BX, measure)
 
     def square(map_BRK: Tensor) -> Tensor:
@@ -188,14 +209,14 @@ def _audit_part(model: Model, measure: Measure, part: _Part, loss: Curvature, no
     slope_BK = loss.gradient(part.targets_BK, exact_BK).to(logits_BK.dtype)
     bend_B = _bend(torch.autograd.grad(logits_BK, part.inputs_BX, slope_BK, create_graph=True)[0], part, measure, noise)
     labels_B = data2 * loss.label(label_MK).mean() + own2 * loss.label(part.label_BK)
-    return torch.stack([base_B, 0.5 * square(jacobian_BRK - best_BRK), 0.5 * bend_B, 0.5 * labels_B, -0.5 * square(best_BRK)])
+    together_B = 0.5 * square(jacobian_BRK) + loss.cross(syx_BRK, jacobian_BRK).sum(dim=1)
+    return torch.stack([base_B, 0.5 * square(jacobian_BRK - best_BRK), 0.5 * bend_B, 0.5 * labels_B, -0.5 * square(best_BRK),
+                        together_B])
 
 
-def _local_linear(data_RK: Tensor, part: _Part, noise: tuple[float, float]) -> Tensor:
-    """pinv(Sxx_i) Sxy_i in coordinates, (B, R, K), by the formula of Sherman and Morrison; `data_RK` is that of all."""
-    own2, data2 = noise
-    own_BR, label_BK = part.own_BR, part.label_BK
-    syx_BRK = data2 * data_RK + own2 * own_BR[:, :, None] * label_BK[:, None, :]
+def _local_linear(syx_BRK: Tensor, part: _Part, noise: tuple[float, float]) -> Tensor:
+    """pinv(Sxx_i) Sxy_i in coordinates, (B, R, K), by the formula of Sherman and Morrison."""
+    (own2, data2), own_BR = noise, part.own_BR
     share_BK = own2 / (data2 + own2 * own_BR.square().sum(dim=1, keepdim=True)) * torch.einsum("br,brk->bk", own_BR, syx_BRK)
     return (syx_BRK - own_BR[:, :, None] * share_BK[:, None, :]) / data2
 

@@ -18,7 +18,8 @@ def diagnose(history: Sequence[Mapping[str, float]]) -> Findings:
 
     `best_oracle`: lowest test error of any epoch, which is how the source picks "best". `best_by_validation`: the test error
     at the first epoch of lowest validation error. `last`, and `last_10_median`. `real`, `corrupt`: error of the last epoch on
-    kept and on replaced training labels, where there are any (a low `corrupt` is memorisation). Curves: all three by epoch.
+    kept and on replaced training labels, where there are any (a low `corrupt` is memorisation), on the whole split. Curves: all
+    three by epoch, those of training labels on a fixed part of the split (see evaluation.measure_epoch) but at the last.
     """
     test = [epoch["oracle/test_error"] for epoch in history if "oracle/test_error" in epoch]
     values: dict[str, float] = {}

@@ -34,6 +34,9 @@ WRONG = [
     ("measure: {arms: {deep: {method: manifold_mixup, alpha: 1, mixing_layers: '9'}}}", "1: measure.arms.deep.mixing_layers = '9'",
      "must be in [0, 3]"),
     ("train: {method: manifold_mixup, mixing_layers: x}", "1: train.mixing_layers = 'x'", "all, or numbers with commas between"),
+    ("space: {num_neighbors: {low: 2, high: 10}}", "1: space.num_neighbors = 2", "belongs to pairing knn: must be 10"),
+    ("train: {mixing_warmup_epochs: 10}", "1: train.mixing_warmup_epochs = 10", "leaves none of 10 epochs to mix in"),
+    ("train: {mixing_off_fraction: 1}", "1: train.mixing_off_fraction = 1.0", "use method erm for that"),
     ("train: {alpha: .nan}", "1: train.alpha = nan", "[0, 1e+06]"),
 ]
 
@@ -65,10 +68,11 @@ def test_what_goes_together_is_taken(text, tmp_path):
     assert type(study).from_dict(study.to_dict()) == study
 
 
-def test_the_corners_of_a_space_are_its_choices_and_upper_ends():
+def test_the_corners_of_a_space_are_its_choices_and_its_ends():
     text = ["space.method={choices: [mixup, noise]}", "space.alpha={when: {method: [mixup]}}",
             "space.noise_std={low: 0, high: 2, when: {method: [noise]}}",
             "measure.at={method: mixup, weight_decay: 1e-4, dropout: 0, epochs: 20}"]
     found = list(corners(load_study("digits", text).space))
     chosen = [(one["method"], one.get("alpha"), one.get("noise_std")) for one in found]
-    assert chosen == [("mixup", 32.0, None), ("noise", None, 2.0)]
+    assert chosen == [("mixup", 32.0, None), ("noise", None, 2.0), ("mixup", 0.0, None), ("noise", None, 0.0),
+                      ("mixup", 32.0, None), ("noise", None, 2.0)]
