@@ -14,7 +14,7 @@ export SWEEP_HOME ?= runs
 export RAY_USAGE_STATS_ENABLED ?= 0
 export MLFLOW_DISABLE_TELEMETRY ?= true
 
-.PHONY: help setup sweep plan trial ui report test check bench lint types readme
+.PHONY: help setup sweep claims plan trial ui report test check bench lint types readme
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ $(READY): pyproject.toml $(CONSTRAINTS)
 
 sweep: $(READY) ## run a study, or go on with it (STUDY=name or path; default digits)
 	@$(BIN)/python -m sweeps run $(STUDY) $(ARGS)
+
+claims: $(READY) ## test the claims of the sources again (CLAIMS="Z1 C3"; default all), and write results/RESULTS.md
+	@$(BIN)/python -m sweeps claims $(CLAIMS) $(ARGS)
 
 plan: $(READY) ## what a study would run, and its cost
 	@$(BIN)/python -m sweeps plan $(STUDY) $(ARGS)

@@ -1,30 +1,46 @@
-"""`make bench`: every benchmark, or those named, as a table; also written to `$SWEEP_HOME/bench.json`."""
+"""`make bench`: every benchmark, or those named, as a table; also written to `$SWEEP_HOME/bench.json`.
+
+`python -m benchmarks coverage` prints the coverage of the confidence sets, a table of its own with no bar and no peer; it runs
+only by name (about a minute) and is written to `$SWEEP_HOME/coverage.md`.
+"""
 
 import argparse
 import os
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
+from benchmarks.common_random_numbers import common_random_numbers
+from benchmarks.coverage import coverage
 from benchmarks.efficiency import study_efficiency
 from benchmarks.memory import memory
 from benchmarks.overhead import flat_cost, trial_overhead
 from benchmarks.result import table, versions, write
 from benchmarks.step import mixup_overhead, public_loop, step_overhead
 from sweeps.home import Home
+from sweeps.storage import write_whole
 
 ALL = {one.__name__: one for one in (
-    step_overhead, mixup_overhead, public_loop, trial_overhead, flat_cost, memory, study_efficiency)}
+    step_overhead, mixup_overhead, public_loop, trial_overhead, flat_cost, memory, study_efficiency,
+    common_random_numbers)}
+TABLES = {"coverage": coverage}
+"""What is no bar: each gives its text."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*ALL, []], help="which; all if none is named")
+    parser.add_argument("names", nargs="*", choices=[*ALL, *TABLES, []], help="which; all bars if none is named")
     results = []
     for name in parser.parse_args().names or ALL:
         print(f"{name} ...", flush=True)
+        if name in TABLES:
+            text = TABLES[name]()
+            write_whole(str(Home.resolve().root / f"{name}.md"), f"{text}\n".encode())
+            print(text)
+            continue
         results.append(ALL[name]())
         write(results, Home.resolve().root / "bench.json")
-    print(table(results))
+    if results:
+        print(table(results))
     print("\n" + ", ".join(f"{name} {value}" for name, value in versions().items()))
 
 

@@ -1,22 +1,27 @@
 """`make readme`: the numbers of README.md, from the last `make sweep` and `make bench` under `$SWEEP_HOME`.
 
 What stands between `<!-- NAME -->` and `<!-- /NAME -->` is replaced: the key reference from the code, the table and picture of
-the study digits, the table of benchmarks. Nothing in those parts is written by hand.
+the study digits, the arms of the study methods and the table of benchmarks where `$SWEEP_HOME` has them, and the claims of
+docs/claims. Nothing in those parts is written by hand.
 """
 
 import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 from benchmarks.result import Result, table, versions
-from sweeps.answer import answer
+from sweeps.answer import answer, open_existing
+from sweeps.claims.registry import CLAIMS
+from sweeps.claims.report import intro, summary
 from sweeps.home import Home
 from sweeps.study.schema import reference
-from sweeps.tables import markdown_headline, markdown_table
+from sweeps.tables import arms_note, arms_table, markdown_headline, markdown_table
 
 ROOT = Path(__file__).resolve().parents[1]
 STUDY = "digits"
+CLAIMED = ROOT / "docs" / "claims" / "results.json"
 
 
 def results(home: Home) -> str:
@@ -32,6 +37,19 @@ def results(home: Home) -> str:
     return "\n\n".join((picture, markdown_table(found), markdown_headline(found), made))
 
 
+def methods(home: Home) -> str:
+    """The arms of the study methods."""
+    found, _ = answer(home, "methods")
+    made = f"{found.counts.get('FINISHED', 0)} trials; {_libraries(versions())}."
+    return f"{arms_table(found).markdown()}\n\n{arms_note(found)} {made}"
+
+
+def claims(book: dict[str, Any]) -> str:
+    """The verdict of each claim, from results.json."""
+    entries = [book["claims"][name] for name in CLAIMS if name in book["claims"]]
+    return f"{intro(book)}\n\n{summary(entries).markdown()}"
+
+
 def benchmarks(home: Home) -> str:
     """The last `make bench`."""
     known = [Result(**one) for one in json.loads((home.root / "bench.json").read_text())]
@@ -40,6 +58,15 @@ def benchmarks(home: Home) -> str:
 
 def _libraries(found: dict[str, str]) -> str:
     return ", ".join(f"{name} {value}" for name, value in found.items() if name not in ("machine", "cpus"))
+
+
+def studies_in(home: Home) -> set[str]:
+    """The studies that the ledger knows."""
+    ledger = open_existing(home)
+    try:
+        return {record.name for record in ledger.studies()}
+    finally:
+        ledger.close()
 
 
 def fill(text: str, name: str, content: str) -> str:
@@ -55,7 +82,11 @@ def main() -> None:
     home, path = Home.resolve(), ROOT / "README.md"
     text = fill(path.read_text(), "reference", reference().strip())
     if home.ledger.startswith("sqlite") and (home.root / "ledger.db").exists():
-        text = fill(text, "results", results(home))
+        known = studies_in(home)
+        for name, study, content in (("results", STUDY, results), ("methods", "methods", methods)):
+            text = fill(text, name, content(home)) if study in known else text
+    if CLAIMED.exists():
+        text = fill(text, "claims", claims(json.loads(CLAIMED.read_text())))
     if (home.root / "bench.json").exists():
         text = fill(text, "benchmarks", benchmarks(home))
     path.write_text(text)

@@ -1,7 +1,8 @@
-"""The axis capacity: the steps of a model ladder, each a width, a depth or a model.
+"""The axis capacity: the steps of a model ladder, each a width, a depth or a model; or a length of training.
 
 A ladder is not sampled: every step gets its own search and its own measured curve, so that curves can be compared. The
-mixup paper (Zhang et al., arXiv 1710.09412, section 5) conjectures that larger models bear larger alphas.
+mixup paper (Zhang et al., arXiv 1710.09412, section 5) conjectures that larger models bear larger alphas, and finds
+(section 3.1) that longer training helps mixup more than plain training: a ladder of `epochs` asks that.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from search_spaces.dimension import typed
 from trainable.config import check_field, nearest
 from trainable.errors import ConfigError, Problem
 
-LADDER_FIELDS = ("width", "depth", "model")
+LADDER_FIELDS = ("width", "depth", "model", "epochs")
 MAX_STEPS = 64
 
 
@@ -36,7 +37,7 @@ class Capacity:
 def ladder(spec: Any) -> tuple[Capacity, ...]:
     """The steps of a ladder as a study file writes it.
 
-    `{width: [0.25, 1]}`, `{depth: [18, 34]}` or `{model: [resnet18, resnet50]}`, or a list of steps such as
+    `{width: [0.25, 1]}`, `{depth: [18, 34]}`, `{model: [resnet18, resnet50]}` or `{epochs: [10, 30]}`, or a list of steps such as
     `[{model: mlp, width: 2}, {model: convnet}]`. Raises ConfigError with every problem; fields are paths within `spec`.
     """
     steps, problems = _steps(spec)
@@ -75,7 +76,7 @@ def _steps(spec: Any) -> tuple[list[tuple[str, dict[str, Any]]], list[Problem]]:
         if isinstance(values, list):
             return [(f"{name}.{index}", {name: value}) for index, value in enumerate(values)], []
         return [], [Problem(str(name), values, "must be a list of values, such as [0.25, 0.5, 1.0]")]
-    return [], [Problem("", spec, "must be {width: [..]}, {depth: [..]} or {model: [..]}, or a list of such steps")]
+    return [], [Problem("", spec, "must be {width: [..]}, {depth: [..]}, {model: [..]} or {epochs: [..]}, or a list of such steps")]
 
 
 def _problem(name: str, value: Any) -> Problem | None:

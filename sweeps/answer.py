@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from search_spaces.dimension import Choice
 from sweeps.home import Home
 from sweeps.ledger import Ledger
 from sweeps.plan_cost import num_trials
-from sweeps.records import FAILED, FINAL_STATES, MEASURE, SEARCH, Holder, StudyRecord, TrialRecord, last_line
+from sweeps.records import FAILED, FINAL_STATES, MEASURE, SEARCH, WOULD_PRUNE, Holder, StudyRecord, last_line
 from sweeps.storage import labels_path, read_array, write_whole
+from sweeps.stored_predictions import StoredPredictions
 from sweeps.study import Study
 from trainable.config import nearest
 from trainable.errors import StudyError
@@ -50,17 +52,22 @@ def results_of(ledger: Ledger, record: StudyRecord, storage: str) -> "StudyResul
     from sweeps.analysis.assemble import analyse
     from sweeps.analysis.findings import find
     from sweeps.analysis.importance import with_importance
-    from sweeps.optuna_study import importance
+    from sweeps.analysis.interactions import with_interactions
+    from sweeps.analysis.pruning import audit_pruning, curves_of
+    from sweeps.optuna_study import importance, rung_steps
     study = Study.from_dict(record.spec)
-
-    def predictions(trial: TrialRecord) -> Any:
-        return trial.predictions_path and read_array(storage, trial.predictions_path, trial.predictions_digest)
-
+    predictions = StoredPredictions(storage, record.provenance.get("data_digest"))
     labels = read_array(storage, labels_path(study.name))
-    trials = ledger.trials(record.id)
-    results = analyse(study, trials, ledger.rows(record.id), ledger.attempts(record.id), predictions, labels)
+    trials, rows = ledger.trials(record.id), ledger.rows(record.id)
+    results = analyse(study, trials, rows, ledger.attempts(record.id), predictions, labels)
     results = replace(results, findings=find([found.capacity for found in results.capacities], study, trials,
                                              ledger.findings(record.id), ledger.study_findings(record.id)))
+    prune = study.search.prune
+    curves = curves_of(trials, rows, ledger.decisions(record.id, WOULD_PRUNE), study.objective)
+    if curves and (rungs := rung_steps(prune)):
+        results = replace(results, pruning=audit_pruning(curves, prune.rule, prune.audit, rungs))
+    scales = {axis.name: axis.to_unit for axis in study.space.varying if not isinstance(axis, Choice)}
+    results = with_interactions(results, scales, seed=study.seed)
     return with_importance(results, lambda settings, values: importance(study.space, settings, values, study.seed))
 
 

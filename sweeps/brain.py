@@ -8,6 +8,7 @@ setting, resumed or not. What a sampler must remember of an ask beyond that goes
 import json
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import optuna
@@ -46,8 +47,11 @@ class Brain:
         self._searches = {capacity.label: _Search(study, capacity.label, first_settings(study, capacity))
                           for capacity in study.capacities}
 
-    def restore(self, trials: list[TrialRecord], curves: Mapping[str, Mapping[int, float]]) -> None:
+    def restore(self, trials: list[TrialRecord], curves: Mapping[str, Mapping[int, float]],
+                audited: Mapping[str, int] = MappingProxyType({})) -> None:
         """Rebuild every search from its trials in the ledger: nothing else is remembered from before.
+
+        `audited`: trials that should have been stopped at this epoch and ran on. Later rungs have not heard of them.
 
         Trials that will run again are RUNNING, all others have ended: no RUNNING one is left over. Raises LedgerError when
         an ask is missing among the trials of a capacity.
@@ -57,7 +61,8 @@ class Brain:
             if search is None:
                 continue
             search.add(trial)
-            search.report(trial, curves.get(trial.key, {}))
+            last = audited.get(trial.key, math.inf)
+            search.report(trial, {epoch: value for epoch, value in curves.get(trial.key, {}).items() if epoch <= last})
             if trial.state in FINAL_STATES:
                 search.tell(trial, curves.get(trial.key, {}).get(trial.last_epoch))
 

@@ -11,16 +11,14 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Collection
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from sweeps.console import out, show_results, show_table
 from sweeps.home import Home
 from sweeps.redaction import redact
 from sweeps.study import load_study, studies_shipped
@@ -35,16 +33,11 @@ from trainable.errors import (
     StudyError,
 )
 
-if TYPE_CHECKING:
-    from sweeps.analysis.results import StudyResults
-
 USAGE, FAILURES, INFRASTRUCTURE, INTERRUPTED, INTERRUPTED_TWICE = 2, 3, 4, 5, 130
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
                   help="Hyper-parameter sweeps for mixup training: alpha's sweet spot, with an interval, per capacity.")
 STOP_SECONDS = 60.0
-PIPE_WIDTH = 140
-out = Console(highlight=False, width=None if sys.stdout.isatty() or os.environ.get("COLUMNS") else PIPE_WIDTH)
 
 StudyName = Annotated[str, typer.Argument(help="a ready study by name, or the path of a study file")]
 Sets = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change one key; may be repeated")]
@@ -63,8 +56,11 @@ def main() -> None:
             sys.exit(FAILURES)
         wrong = isinstance(error, AddressError | ConfigError | DataError | ModelError | StudyChanged | StudyError)
         sys.exit(USAGE if wrong else INFRASTRUCTURE)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED_TWICE)
+    except KeyboardInterrupt as error:  # a first one that came before there was a sweep to stop, or the second
+        if type(error) is not KeyboardInterrupt:
+            sys.exit(INTERRUPTED_TWICE)
+        out.print(f"Interrupted before a trial had begun. The same command goes on: {_command()}", soft_wrap=True)
+        sys.exit(INTERRUPTED)
 
 
 @app.command()
@@ -86,7 +82,7 @@ def run(study: StudyName = "digits", sets: Sets = None, ledger: LedgerUrl = None
         sys.exit(INTERRUPTED)
     if outcome.num_new == 0:
         out.print(f"{loaded.name} is complete: nothing was left to run")
-    _show_results(outcome.results)
+    show_results(outcome.results)
     if outcome.trouble:
         out.print(outcome.trouble, soft_wrap=True, markup=False)
     if outcome.untracked:
@@ -100,6 +96,35 @@ def run(study: StudyName = "digits", sets: Sets = None, ledger: LedgerUrl = None
 
 
 @app.command()
+def claims(ids: Annotated[list[str] | None, typer.Argument(help="claims, such as Z1 C3; none: all of them")] = None,
+           sets: Sets = None, as_list: Annotated[bool, typer.Option("--list", help="list them and run nothing")] = False,
+           label: Annotated[str | None, typer.Option("--as", help="name the studies STUDY-NAME, where --set changes them")] = None,
+           to: Annotated[Path, typer.Option(help="folder of RESULTS.md, results.json and pictures")] = Path("results"),
+           address: Annotated[str | None, typer.Option(help="a Ray cluster to join")] = None) -> None:
+    """Test the claims of the sources again: run what is left of their studies, then write RESULTS.md."""
+    from sweeps.claims import campaign
+    from sweeps.progress import Progress
+    from sweeps.run import RunOptions, run_study
+    asked, home = campaign.prepare(ids or [], sets or [], label), Home.resolve()
+    if as_list:
+        show_table("claims", [{"claim": each.id, "says": each.says, "studies": ", ".join(each.studies)} for each in asked.claims])
+        return
+    options, failed = RunOptions(address=address), []
+    for study, outcome in campaign.run_all(asked, lambda each: run_study(each, home, options, partial(Progress, out))):
+        out.print(f"{study.name}: {outcome.num_new} trials more, {outcome.num_failed} failed", soft_wrap=True)
+        if outcome.interrupted:
+            out.print(f"Interrupted. The same command goes on: {_command()}", soft_wrap=True)
+            sys.exit(INTERRUPTED)
+        failed += [study.name] if outcome.failed_share > study.tolerance else []
+    judged, entries, runs = campaign.judge_all(asked, home, campaign.command(sets or [], label))
+    show_table("claims", [{"claim": each.claim.id, "verdict": each.verdict, "says": each.claim.says} for each in judged])
+    out.print(f"results  {campaign.write(to, entries, runs)}", soft_wrap=True)
+    if failed:
+        out.print(f"more trials failed than tolerated in {', '.join(failed)}", soft_wrap=True)
+        sys.exit(FAILURES)
+
+
+@app.command()
 def plan(study: StudyName = "digits", sets: Sets = None) -> None:
     """The study with every default filled in, and what it would run: trials, space, cost."""
     from sweeps.plan import plan as make_plan
@@ -107,13 +132,13 @@ def plan(study: StudyName = "digits", sets: Sets = None) -> None:
     out.print(loaded.to_yaml(), markup=False, soft_wrap=True)
     made = make_plan(loaded)
     for title, rows in made.tables().items():
-        _table(title, rows)
+        show_table(title, rows)
 
 
 @app.command()
 def studies() -> None:
     """The studies that come with this package."""
-    _table("studies", [{"study": name, "what it asks": text} for name, text in studies_shipped().items()])
+    show_table("studies", [{"study": name, "what it asks": text} for name, text in studies_shipped().items()])
 
 
 @app.command()
@@ -125,10 +150,13 @@ def status(study: StudyName = "digits", as_json: Annotated[bool, typer.Option("-
     if as_json:
         print(json.dumps(found, sort_keys=True))
         return
-    _table(f"{found['study']}: {found['driver'] or 'nobody is running it'}",
-           [{"stage": stage, **states} for stage, states in found["trials"].items()])
+    state = "complete" if found["complete"] else f"not complete; mixup-sweep run {study} goes on"
+    out.print(f"{found['study']}: {found['driver'] or 'nobody is running it'}; {state}", soft_wrap=True)
+    seen = sorted({state for counts in found["trials"].values() for state in counts})
+    show_table("trials", [{"stage": stage, "planned": found["planned"][stage], **{state: counts.get(state, 0) for state in seen}}
+                          for stage, counts in found["trials"].items()])
     if found["failures"]:
-        _table("failures", found["failures"])
+        show_table("failures", found["failures"])
 
 
 @app.command()
@@ -179,8 +207,16 @@ def report(study: StudyName = "digits", ledger: LedgerUrl = None, storage: Stora
     from sweeps.answer import answer
     home, name = Home.resolve(ledger=ledger, storage=storage), _name(study)
     results, path = answer(home, name)
-    _show_results(results)
+    show_results(results)
     out.print(f"report  {path}", soft_wrap=True)
+
+
+@app.command()
+def replay(study: StudyName = "digits", sets: Sets = None, ledger: LedgerUrl = None,
+           workers: Annotated[int, typer.Option(min=1, max=1000, help="virtual workers")] = 2) -> None:
+    """A recorded study again with other rules, on its recorded curves and in virtual time: what they would have cost and found."""
+    from sweeps.replay import compare
+    show_table(f"{_name(study)}, recorded and replayed", compare(Home.resolve(ledger=ledger), _name(study), sets or [], workers))
 
 
 @app.command()
@@ -217,47 +253,3 @@ def _name(study: str) -> str:
 
 def _command() -> str:
     return redact(shlex.join(["mixup-sweep", *sys.argv[1:]]))
-
-
-def _show_results(results: "StudyResults") -> None:
-    from sweeps.tables import arms_note, arms_table, headline, headline_table, table_note
-    shown = headline_table(results)
-    _table(f"study {results.study}", [dict(zip(shown.columns, row, strict=True)) for row in shown.rows], shown.numeric)
-    out.print(table_note(results), soft_wrap=True)
-    arms = arms_table(results)
-    for capacity in dict.fromkeys(row[0] for row in arms.rows):
-        rows = [dict(zip(arms.columns[1:-1], row[1:-1], strict=True)) for row in arms.rows if row[0] == capacity]
-        _table(f"arms at {capacity}", rows, arms.numeric)
-    if arms.rows:
-        out.print(arms_note(results), soft_wrap=True)
-    for sentence in headline(results):
-        out.print(f"- {sentence}", soft_wrap=True)
-    for note in results.notes:
-        out.print(f"  note: {note}", soft_wrap=True)
-
-
-def _table(title: str, rows: list[dict[str, Any]], numeric: Collection[str] = ()) -> None:
-    """The rows as a table; columns that do not fit beside the others follow in a second one under the first column's names."""
-    for columns in _fitting(rows, out.width):
-        table = Table(title=title, title_justify="left")
-        for column in columns:
-            table.add_column(Text(column), overflow="fold", justify="right" if column in numeric else "left")
-        for row in rows:
-            table.add_row(*(Text(str(row.get(column, ""))) for column in columns))
-        out.print(table)
-        title = ""
-
-
-def _fitting(rows: list[dict[str, Any]], width: int) -> list[list[str]]:
-    """The columns in as many groups as the width asks for. A table whose texts are sentences stays one: they are folded."""
-    names = list(dict.fromkeys(key for row in rows for key in row))
-    widths = {name: 3 + max(len(name), *(len(str(row.get(name, ""))) for row in rows)) for name in names}
-    if not names or max(widths.values()) > width // 2:
-        return [names]
-    groups, taken = [[names[0]]], 1 + widths[names[0]]
-    for name in names[1:]:
-        if taken + widths[name] > width:
-            groups, taken = [*groups, [names[0]]], 1 + widths[names[0]]
-        groups[-1].append(name)
-        taken += widths[name]
-    return groups

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Protocol
 
 from sweeps.plan import impossible_arms, measure_specs, plan
-from sweeps.records import FINAL_STATES, SEARCH, TrialRecord, TrialSpec
+from sweeps.racing import Racer
+from sweeps.records import FINAL_STATES, FINISHED, MEASURE, SEARCH, TrialRecord, TrialSpec
 from sweeps.study import Study
 
 SEARCH_SPLIT = 0
@@ -30,8 +31,11 @@ class Ask:
 class Sampler(Protocol):
     """What a sweep needs of its search: sweeps.brain.Brain, or a fake in a test."""
 
-    def restore(self, trials: list[TrialRecord], curves: dict[str, dict[int, float]]) -> None:
-        """Take over the search trials of the ledger; `curves` holds the objective per epoch of each, by trial key."""
+    def restore(self, trials: list[TrialRecord], curves: dict[str, dict[int, float]], audited: dict[str, int]) -> None:
+        """Take over the search trials of the ledger; `curves` holds the objective per epoch of each, by trial key.
+
+        `audited`: trials that run on although they should have been stopped, with the epoch at which.
+        """
 
     def ask(self, capacity: str) -> Ask: ...
 
@@ -85,11 +89,17 @@ class Dispatch:
         self._measures: list[tuple[float, int, TrialSpec]] = []
         self._known: set[str] = set()
         self._measured: set[str] = set()
+        self._races: dict[str, Racer] = {}
+        self._ended: dict[str, float | None] = {}
         self._num_of_arm: Counter[str] = Counter()
 
-    def add_known(self, trial: TrialRecord) -> None:
-        """Take over a trial of the ledger: it is not asked again, and it is run first where it has not ended."""
+    def add_known(self, trial: TrialRecord, value: float | None = None) -> None:
+        """Take over a trial of the ledger: it is not asked again, and it is run first where it has not ended.
+
+        `value`: the objective at its last epoch.
+        """
         self._known.add(trial.key)
+        self._note_risk(trial, value)
         search = self.searches.get(trial.capacity)
         if trial.stage == SEARCH and search:
             search.num_asked += 1
@@ -118,7 +128,13 @@ class Dispatch:
     def exhausted(self) -> bool:
         """Whether nothing is left to run, provided that the trials now running end well."""
         asked = all(search.spent for search in self.searches.values())
-        return asked and not self._resumable and not self._measures and self._measured == set(self.searches)
+        racing = any(not race.over for race in self._races.values())
+        return asked and not self._resumable and not self._measures and not racing and self._measured == set(self.searches)
+
+    @property
+    def num_measures(self) -> dict[str, tuple[int, int]]:
+        """How many measure trials each race comes to, at least and at most, by capacity."""
+        return {capacity: race.num_trials for capacity, race in self._races.items()}
 
     def note_epochs(self, trial: TrialRecord, seconds: Iterable[float]) -> None:
         """Count the cost of new epochs of a search trial."""
@@ -128,8 +144,12 @@ class Dispatch:
                 search.seconds += epoch_seconds
                 search.num_epochs += 1
 
-    def note_end(self, trial: TrialRecord) -> None:
+    def note_end(self, trial: TrialRecord, value: float | None = None) -> None:
+        """A trial has ended; `value`: the objective at its last epoch."""
         search = self.searches.get(trial.capacity)
+        self._note_risk(trial, value)
+        if trial.stage == MEASURE and trial.capacity in self._races:
+            self._line_up(trial.capacity, self._races[trial.capacity].wanted(self._ended))
         if search:
             search.unfinished.discard(trial.key)
             self.plan_measures()
@@ -149,10 +169,24 @@ class Dispatch:
             return
         for name in impossible_arms(self._study, capacity, best or {}):
             self.notes.append(f"{capacity}: arm {name} is not measured: what it sets contradicts the best setting found")
-        for spec in measure_specs(self._study, self._data_digest, {capacity: best or {}}):
+        specs = measure_specs(self._study, self._data_digest, {capacity: best or {}})
+        if (until := self._study.measure.until) is not None:
+            self._races[capacity] = Racer(self._study, until, specs)
+            specs = self._races[capacity].wanted(self._ended)
+        self._line_up(capacity, specs)
+
+    def _line_up(self, capacity: str, specs: list[TrialSpec]) -> None:
+        """The measure trials among these that were not lined up before, the longest first."""
+        for spec in specs:
             if spec.key not in self._known:
                 self._known.add(spec.key)
-                heapq.heappush(self._measures, (-search.seconds_per_epoch * spec.config["epochs"], len(self._known), spec))
+                seconds = self.searches[capacity].seconds_per_epoch * spec.config["epochs"]
+                heapq.heappush(self._measures, (-seconds, len(self._known), spec))
+
+    def _note_risk(self, trial: TrialRecord, value: float | None) -> None:
+        """What a race is decided by: the analysis reads the same number (ladder.final_metric)."""
+        if trial.stage == MEASURE and trial.state in FINAL_STATES:
+            self._ended[trial.key] = trial.metrics.get(self._study.objective, value) if trial.state == FINISHED else None
 
     def _ask(self) -> TrialSpec | None:
         """Capacities take turns, the costliest first, so that all searches end, and measuring starts, at about one time."""

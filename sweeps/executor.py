@@ -40,7 +40,7 @@ def execute(sweep: Sweep, source: "Source", place: Place, *, address: str | None
     """Run what is left of a sweep, on the cluster at `address` or on this machine: "complete" or "interrupted".
 
     The first SIGINT or SIGTERM stops it: trials keep a checkpoint and are interrupted in the ledger. The second raises
-    KeyboardInterrupt at once. Raises InfrastructureError where Ray is not there or has no room, or no worker starts.
+    Forced at once. Raises InfrastructureError where Ray is not there or has no room, or no worker starts.
     """
     if sweep.done:
         return COMPLETE if sweep.complete else STOPPED

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from sweeps.analysis.results import StudyResults
-from sweeps.charts import diagnostics, ladder, search, timeline
+from sweeps.charts import diagnostics, ladder, pruning, search, timeline
 from sweeps.charts.canvas import Chart
 from sweeps.quantities import GAP, TRAIN_ERROR
 
-CURVES, CAPACITY, SEARCH, RUN = "curves", "capacity", "search", "run"
+CURVES, CAPACITY, SEARCH, PRUNING, RUN = "curves", "capacity", "search", "pruning", "run"
 """The sections of the page in which figures stand."""
 
 PLOT_CONFIG = {"displaylogo": False, "showSendToCloud": False, "plotlyServerURL": "", "responsive": True,
@@ -69,13 +69,16 @@ DIAGNOSED = (
 )
 """Pictures of the diagnostics; the section is the diagnostic's name. One a capacity where it found something."""
 
+AUDITED = (Entry("rank_correlation", PRUNING, 0, "How early a trial's rank is known", pruning.rank_correlation),)
+"""The picture of a search that prunes."""
+
 
 def figures(results: StudyResults) -> dict[str, go.Figure]:
     """Every figure the data can fill, by a name fit for a file, in the order of the page.
 
     `layout.meta` holds title and caption. Raises ValueError where a chart is not what plotly takes: a defect of ours.
     """
-    return {name: figure(chart) for entry in (*CATALOGUE, *DIAGNOSED)
+    return {name: figure(chart) for entry in (*CATALOGUE, *DIAGNOSED, *AUDITED)
             for name, chart in entry.charts(results).items()}
 
 

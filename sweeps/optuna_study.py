@@ -110,6 +110,28 @@ def rung_epochs(steps: Sequence[int], epochs: int) -> dict[int, int]:
     return {step: epoch for step, epoch in reached.items() if epoch < epochs}
 
 
+def stop_epochs(prune: Prune, lengths: Sequence[int], curves: Sequence[Mapping[int, float]]) -> list[int | None]:
+    """When the rule stops each of these trials, run whole one after the other; None: never. For what already ran unpruned.
+
+    `lengths` are their epochs, `curves` their objective by epoch. Optuna's own pruner judges, as in a search by one worker.
+    """
+    study = optuna.create_study(direction="minimize", pruner=make_pruner(prune), sampler=RandomSampler(seed=0))
+    found: list[int | None] = []
+    for epochs, curve in zip(lengths, curves, strict=True):
+        trial, stopped = study.ask(), None
+        for step, epoch in rung_epochs(rung_steps(prune), epochs).items():
+            if epoch in curve:
+                trial.report(curve[epoch], step)
+                stopped = epoch if trial.should_prune() else None
+            if stopped is not None:
+                break
+        last = curve.get(epochs, math.nan)
+        state = TrialState.PRUNED if stopped is not None else TrialState.COMPLETE if math.isfinite(last) else TrialState.FAIL
+        study.tell(trial, last if state == TrialState.COMPLETE else None, state=state)
+        found.append(stopped)
+    return found
+
+
 NUM_TREES = 16
 """Of the forest: Optuna's 64 would take a bootstrap of three capacities 15 s, for shares that differ in the second digit."""
 

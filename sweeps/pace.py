@@ -8,12 +8,16 @@ from sweeps.records import FAILED, FINAL_STATES, MEASURE, RUNNING, SEARCH, Trial
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """What a study asks for at one capacity: trials per stage, and the epochs a search trial may take at most."""
+    """What a study asks for at one capacity: trials per stage, and the epochs a search trial may take at most.
+
+    `fewest_measure`: where a race may end after so many trials of the measure stage; None: there is no race.
+    """
 
     capacity: str
     num_search: int
     num_measure: int
     max_epochs: int
+    fewest_measure: int | None = None
 
 
 @dataclass
@@ -28,6 +32,8 @@ class Pace:
     num_failed: int = 0
     num_running: int = 0
     num_workers: int = 1
+    races: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Trials that the race of a capacity comes to, at least and at most, as far as it has begun."""
 
     def see(self, trial: TrialRecord) -> None:
         """Take note of a trial's newest state. Seeing the same state twice changes nothing."""
@@ -48,8 +54,8 @@ class Pace:
         return sum(count for (of, _), count in self.ended.items() if of == stage)
 
     def num_planned(self, stage: str) -> int:
-        """As planned, or as begun where more was begun than this plan asks for."""
-        planned = sum(load.num_search if stage == SEARCH else load.num_measure for load in self.workloads)
+        """As planned, at most where there are races, or as begun where more was begun than this plan asks for."""
+        planned = sum(self._bounds(load, stage)[1] for load in self.workloads)
         return max(planned, self.num_ended(stage))
 
     def seconds_left(self) -> float | None:
@@ -61,12 +67,20 @@ class Pace:
         return work / self.num_workers
 
     def _left(self, load: Workload, stage: str, fallback: float) -> float:
-        planned = load.num_search if stage == SEARCH else load.num_measure
+        planned = sum(self._bounds(load, stage)) / 2  # a race may end anywhere between
         total, count = self.seconds_per_epoch.get(load.capacity, (0.0, 0.0))
         per_epoch = total / count if count else fallback
         total, count = self.epochs_per_trial.get((stage, load.capacity), (0.0, 0.0))
         epochs = total / count if count else 0.75 * load.max_epochs
         return max(planned - self.ended[stage, load.capacity], 0) * per_epoch * epochs
+
+
+    def _bounds(self, load: Workload, stage: str) -> tuple[int, int]:
+        """Trials of a stage, at least and at most."""
+        if stage == SEARCH:
+            return load.num_search, load.num_search
+        fewest = load.num_measure if load.fewest_measure is None else load.fewest_measure
+        return self.races.get(load.capacity, (fewest, load.num_measure))
 
 
 def _add(sums: list[float], total: float, count: float) -> None:

@@ -53,9 +53,13 @@ def _chosen(study: Study, setting: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def replicates(study: Study) -> list[Replicate]:
-    """The replicates of the measure stage, the same for every arm."""
-    return [Replicate(split, repeat)
-            for split in range(1, study.measure.splits + 1) for repeat in range(study.measure.seeds)]
+    """The replicates of the measure stage, the same for every arm: on each split every seed, then redraws of the first.
+
+    Where nothing is drawn (alpha 0) the redraws of a seed are one and the same, bit for bit.
+    """
+    measure = study.measure
+    on_split = [(repeat, 0) for repeat in range(measure.seeds)] + [(0, redraw) for redraw in range(1, measure.redraws)]
+    return [Replicate(split, repeat, redraw) for split in range(1, measure.splits + 1) for repeat, redraw in on_split]
 
 
 def rung_setting(study: Study, setting: Mapping[str, Any], alpha: float) -> dict[str, Any]:
@@ -120,12 +124,14 @@ class Plan:
         """Title -> rows, ready to print."""
         source = "as measured" if self.measured else "on a nominal core"
         total = StagePlan(stage="all", capacity="", num_trials=self.num_trials, trial_epochs=self.trial_epochs,
+                          fewest=sum(part.fewest for part in self.stages),
                           max_epochs=0, example_passes=self.example_passes, multiply_adds=self.multiply_adds,
                           seconds=self.seconds)
         ladder = [{"capacity": label, "parameters": _count(found.parameters if found else None),
                    "multiply-adds an example": _count(found.multiply_adds if found else None)}
                   for label, found in self.sizes.items()]
-        title = f"trials (minutes of one worker {source}, nothing pruned)"
+        most = "" if total.fewest == total.num_trials else ", at most: a race may end sooner"
+        title = f"trials (minutes of one worker {source}, nothing pruned{most})"
         arms = {"arms": list(self.arms)} if self.arms else {}
         asked = [{"diagnostic": name, "what it finds": DIAGNOSTIC_HELP[name]} for name in self.diagnostics]
         found = {"diagnostics of every trial of the measure stage": asked} if asked else {}
@@ -149,7 +155,7 @@ def _arms(study: Study) -> tuple[dict[str, str], ...]:
         return ()
     rungs = [{"arm": rung_name(alpha), "sets": setting_text({"alpha": alpha})} for alpha in study.measure.alphas]
     named = [{"arm": name, "sets": setting_text({"alpha": 0.0, **arm})} for name, arm in study.measure.arms.items()]
-    count = str(study.measure.splits * study.measure.seeds)
+    count = str(study.measure.num_replicates)
     return tuple({**row, "trials at each capacity": count} for row in rungs + named)
 
 
@@ -160,7 +166,8 @@ def _total(parts: list[float | None]) -> float | None:
 
 def _row(part: StagePlan) -> dict[str, str]:
     minutes = None if part.seconds is None else part.seconds / 60
-    return {"stage": part.stage, "capacity": part.capacity, "trials": str(part.num_trials),
+    trials = str(part.num_trials) if part.fewest == part.num_trials else f"{part.fewest} to {part.num_trials}"
+    return {"stage": part.stage, "capacity": part.capacity, "trials": trials,
             "epochs": _count(part.trial_epochs), "example passes": _count(part.example_passes),
             "multiply-adds": _count(part.multiply_adds), "minutes": _count(minutes)}
 

@@ -32,7 +32,7 @@ class StagePlan:
     """One stage at one capacity. Estimates are of all its trials run to their end (pruning saves some); None: unknown.
 
     `trial_epochs` is expected for settings drawn evenly from the space; `max_epochs` is the longest trial there can be.
-    `seconds` are of one worker.
+    `seconds` are of one worker. `fewest` trials: where a race ends after its first splits.
     """
 
     stage: str
@@ -43,6 +43,7 @@ class StagePlan:
     example_passes: float | None
     multiply_adds: float | None
     seconds: float | None
+    fewest: int
 
 
 def ladder_sizes(study: Study) -> dict[str, Size | None]:
@@ -58,13 +59,23 @@ def num_trials(study: Study, stage: str) -> int:
     """Trials of a stage at each capacity."""
     if stage == SEARCH:
         return study.search.max_trials
-    return study.measure.num_trials
+    until = study.measure.until
+    return min(study.measure.num_trials, until.max_trials or study.measure.num_trials) if until else study.measure.num_trials
+
+
+def fewest_trials(study: Study, stage: str) -> int:
+    """Trials of a stage at each capacity where a race ends as soon as it may; without a race all of them."""
+    until = study.measure.until
+    if stage == SEARCH or until is None:
+        return num_trials(study, stage)
+    return study.measure.num_trials * min(until.first, study.measure.splits) // study.measure.splits
 
 
 def stage_plan(study: Study, stage: str, label: str, model: Size | None,
                seconds_per_epoch: Mapping[str, float]) -> StagePlan:
     """The estimates of a stage at one capacity; `seconds_per_epoch` holds what was measured, by capacity label."""
-    count, epochs = num_trials(study, stage), _expected_epochs(study, stage)
+    count, own_epochs = num_trials(study, stage), study.capacity(label).fields.get("epochs")
+    epochs = count * own_epochs if own_epochs else _expected_epochs(study, stage)
     passes = multiply_adds = seconds = None
     if examples := _examples(study):
         train, evaluated, at_end = examples
@@ -75,8 +86,9 @@ def stage_plan(study: Study, stage: str, label: str, model: Size | None,
             seconds = multiply_adds / NOMINAL_RATE + num_steps * NOMINAL_STEP_SECONDS
     if label in seconds_per_epoch:
         seconds = epochs * seconds_per_epoch[label]
-    return StagePlan(stage=stage, capacity=label, num_trials=count, trial_epochs=epochs, seconds=seconds,
-                     max_epochs=_most_epochs(study, stage), example_passes=passes, multiply_adds=multiply_adds)
+    return StagePlan(stage=stage, capacity=label, num_trials=count, fewest=fewest_trials(study, stage), trial_epochs=epochs,
+                     max_epochs=own_epochs or _most_epochs(study, stage), example_passes=passes, multiply_adds=multiply_adds,
+                     seconds=seconds)
 
 
 def _examples(study: Study) -> tuple[int, int, int] | None:
@@ -94,9 +106,11 @@ def _expected_epochs(study: Study, stage: str) -> float:
     if stage == SEARCH:
         first = [setting.get("epochs", study.base.epochs) for setting in study.search.first[:count]]
         return sum(first) + (count - len(first)) * _mean_epochs(study)
-    own = [epochs for epochs in _arm_epochs(study) for _ in range(study.measure.splits * study.measure.seeds)]
+    own = [epochs for epochs in _arm_epochs(study) for _ in range(study.measure.num_replicates)]
     shared = _mean_epochs(study) if isinstance(study.measure.at, str) else _epochs_at(study.measure.at, study)
-    return (count - len(own)) * shared + sum(own)
+    whole = study.measure.num_trials
+    epochs = (whole - len(own)) * shared + sum(own)
+    return epochs if count == whole else epochs * count / whole
 
 
 def _arm_epochs(study: Study) -> list[int]:

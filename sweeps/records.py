@@ -18,18 +18,31 @@ FAILURE_CLASSES = ("DIVERGED", "OOM", "DISK", "CRASHED", "TIMEOUT", "LOST")
 SEARCH, MEASURE = "search", "measure"
 TRANSFER = "transfer"
 """The one diagnostic of a study that no single trial can compute: attacks made on one arm and tried on the others."""
+WOULD_PRUNE = "would_prune"
+"""Kind of the decision about a trial that the pruning rule would have stopped, and that runs on to audit the rule."""
 LADDER, ARM = "ladder", "arm: "
 """Origins of a measure trial: a rung of the ladder of alphas, or a named arm, whose name follows."""
 
 
 class Replicate(NamedTuple):
-    """Which repetition of an arm: the training split, and which seed on that split."""
+    """Which repetition of an arm: the training split, which seed on that split, and which redraw of its mixing."""
 
     split: int
     repeat: int
+    redraw: int = 0
+
+    @property
+    def seed(self) -> tuple[int, int]:
+        """What redraws share: initial weights, order, dropout and augmentation."""
+        return (self.split, self.repeat)
 
     def __str__(self) -> str:
-        return f"{self.split}.{self.repeat}"
+        return f"{self.split}.{self.repeat}" + (f".{self.redraw}" if self.redraw else "")
+
+
+def replicate_of(split: int, repeat: int, config: dict[str, Any]) -> Replicate:
+    """The replicate of a trial. Redraws stand in its configuration alone; one without any is a first draw."""
+    return Replicate(split, repeat, config.get("redraw", 0))
 
 
 TRANSFER_REPLICATE = Replicate(1, 0)
@@ -59,7 +72,7 @@ class TrialSpec:
 
     @property
     def replicate(self) -> Replicate:
-        return Replicate(self.split, self.repeat)
+        return replicate_of(self.split, self.repeat, self.config)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +182,7 @@ class TrialRecord:
 
     @property
     def replicate(self) -> Replicate:
-        return Replicate(self.split, self.repeat)
+        return replicate_of(self.split, self.repeat, self.config)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,7 +204,7 @@ class AttemptRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """Something decided about a trial, and on what: kind `prune`, `fail`, `stale_report` ...
+    """Something decided about a trial, and on what: kind `prune`, `would_prune`, `fail`, `stale_report` ...
 
     `trial_id` is None for what concerns the whole study.
     """

@@ -19,13 +19,16 @@ from sweeps import tables
 from sweeps.analysis.results import NO_LADDER, CapacityResult, StudyResults, SweetSpot
 from sweeps.charts.canvas import Chart
 from sweeps.charts.legend import legend
-from sweeps.figures import CAPACITY, CATALOGUE, CURVES, DIAGNOSED, PLOT_CONFIG, RUN, SEARCH, Entry, figure
+from sweeps.figures import AUDITED, CAPACITY, CATALOGUE, CURVES, DIAGNOSED, PLOT_CONFIG, PRUNING, RUN, SEARCH, Entry, figure
 from sweeps.findings_tables import findings_notes, findings_table, transfer_note, transfer_tables
+from sweeps.inference_tables import interactions_note, interactions_table, refined_text, slopes_text
 from sweeps.page import HOW_TO_READ, SCRIPT, STYLE
+from sweeps.pruning_tables import pruning_note, pruning_table
 from sweeps.quantities import risk
 from sweeps.storage import write_whole
 from sweeps.tables import NOT_ENOUGH, Table
 from sweeps.theme import alpha_interval, alpha_text, count_text, known, mark, plural
+from sweeps.variance_tables import class_table, components_note, components_table
 from trainable.diagnostics import DIAGNOSTICS
 
 HEADINGS = {"answer": "The answer", CURVES: "Risk, bias and variance", CAPACITY: "Does capacity move it?",
@@ -68,12 +71,10 @@ def page(results: StudyResults) -> str:
 
 
 def headings(results: StudyResults) -> dict[str, str]:
-    """The sections of this page; diagnostics have one where there are any."""
-    if results.findings is None:
-        return HEADINGS
-    before = list(HEADINGS).index(SEARCH)
-    items = list(HEADINGS.items())
-    return dict([*items[:before], (DIAGNOSTICS_ID, "Diagnostics"), *items[before:]])
+    """The sections of this page; diagnostics and pruning have one where there are any."""
+    extra = {SEARCH: (DIAGNOSTICS_ID, "Diagnostics") if results.findings else None,
+             RUN: (PRUNING, "Pruning") if results.pruning else None}
+    return dict(item for name, heading in HEADINGS.items() for item in (extra.get(name), (name, heading)) if item)
 
 
 def _digest(script: str) -> str:
@@ -117,9 +118,14 @@ def _section(name: str, results: StudyResults, numbers: Iterator[int]) -> str:
         return f'{figures}<div class="aside">{_table(tables.counts_table(results), "Trials by state")}</div>'
     if name == CAPACITY:
         return _conjecture(results) + figures
+    if name == SEARCH and results.interactions:
+        found = _table(interactions_table(results), "Interactions with alpha")
+        return f'{figures}{found}<p class="note">{_pretty(interactions_note(results))}</p>'
+    if name == PRUNING:
+        return _pruning(results) + figures
     if name == CURVES:
         ladder = _table(tables.ladder_table(results), "Ladder")
-        return f"{figures}<details><summary>Every number behind these curves</summary>{ladder}</details>"
+        return f"{figures}<details><summary>Every number behind these curves</summary>{ladder}</details>{_components(results)}"
     return figures
 
 
@@ -136,7 +142,8 @@ def _answer(results: StudyResults) -> str:
 
 
 def _conjecture(results: StudyResults, start: str = "") -> str:
-    return f"<p>{start}{_badge(results.conjecture.verdict)} {_pretty(results.conjecture.text)}</p>"
+    told = [(start, results.conjecture), *([("<b>And longer training?</b> ", results.training)] if results.training else [])]
+    return "".join(f"<p>{before}{_badge(found.verdict)} {_pretty(found.text)}</p>" for before, found in told)
 
 
 def _card(found: CapacityResult, index: int, results: StudyResults) -> str:
@@ -144,7 +151,8 @@ def _card(found: CapacityResult, index: int, results: StudyResults) -> str:
     size = f"{count_text(found.num_parameters)} parameters" if found.num_parameters is not None else ""
     interval = f" <small>{_pretty(alpha_interval(spot.low, spot.high))}</small>" if known(spot.low) else ""
     answer = f"α* = {_pretty(alpha_text(spot.alpha))}{interval}" if known(spot.alpha) else _unknown(spot)
-    lines = [tables.meaning(found, results.objective), tables.risk_text(found, results.objective), spot.advice]
+    lines = [tables.meaning(found, results.objective), tables.risk_text(found, results.objective), spot.advice,
+             refined_text(found, results.objective), slopes_text(found)]
     setting = tables.setting_text(found.setting)
     return (f'<article class="card" style="--mark:{look.colour}"><div class="top"><span class="name">'
             f'<span class="glyph" aria-hidden="true">{look.glyph}</span>{_escape(found.capacity)}</span>'
@@ -165,6 +173,26 @@ def _arms(results: StudyResults) -> str:
         return ""
     return (f'<h3 class="topic">The arms</h3>{_table(found, "Arms")}'
             f'<p class="note">{_pretty(tables.arms_note(results))}</p>')
+
+
+def _components(results: StudyResults) -> str:
+    """Where the variance comes from; by true class in a fold a capacity."""
+    whole = components_table(results)
+    if not whole.rows:
+        return ""
+    folds = "".join(f"<details><summary>Bias and variance by true class, {_pretty(found.capacity)}</summary>"
+                    f"{_table(table, f'By true class, {found.capacity}')}</details>"
+                    for found in results.capacities if (table := class_table(found)).rows)
+    return (f'<h3 class="topic">Where the variance comes from</h3>{_table(whole, "Components of variance")}'
+            f'<p class="note">{_pretty(components_note(results))}</p>{folds}')
+
+
+def _pruning(results: StudyResults) -> str:
+    """What stopping trials saved, and how often it was wrong."""
+    if results.pruning is None:
+        return ""
+    return (f"{_table(pruning_table(results.pruning), 'Audit of pruning')}"
+            f'<p class="note">{_pretty(pruning_note(results.pruning, results.objective))}</p>')
 
 
 def _badge(verdict: str) -> str:
@@ -190,7 +218,7 @@ def _stacked(cell: str) -> str:
 
 
 def _figures(section: str, results: StudyResults, numbers: Iterator[int]) -> str:
-    entries = [entry for entry in (*CATALOGUE, *DIAGNOSED) if entry.section == section]
+    entries = [entry for entry in (*CATALOGUE, *DIAGNOSED, *AUDITED) if entry.section == section]
     return "".join(f'<div class="row">{"".join(_entry(entry, results, numbers) for entry in row)}</div>'
                    for _, row in itertools.groupby(entries, key=lambda entry: entry.row))
 

@@ -17,7 +17,7 @@ from sweeps.answer import results_of, write_answer
 from sweeps.home import Home
 from sweeps.ledger import Ledger
 from sweeps.pace import Pace, Workload
-from sweeps.plan_cost import num_trials
+from sweeps.plan_cost import fewest_trials, num_trials
 from sweeps.progress import Progress
 from sweeps.records import FAILED, FINISHED, INTERRUPTED, MEASURE, SEARCH, TRANSFER, StudyRecord, last_line
 from sweeps.storage import check_storage, labels_path, write_array
@@ -161,7 +161,7 @@ def _run_trials(sweep: "Sweep", source: "Source", home: Home, options: RunOption
         pace.see(trial)
     num_before = pace.num_ended(SEARCH) + pace.num_ended(MEASURE)
     with follow(pace, objective=study.objective, lag=tracker.lag) as progress:
-        sweep.observers.append(progress.see)
+        sweep.observers += [lambda _: pace.races.update(sweep.num_measures), progress.see]
         tracker.start()
         place = Place(storage=home.storage, study=study.name, diagnostics=study.diagnostics)
         state = execute(sweep, source, place, address=options.address)
@@ -175,8 +175,9 @@ def workloads(study: Study) -> tuple[Workload, ...]:
     axis = study.space["epochs"] if "epochs" in study.space.names else None
     most = int(getattr(axis, "high", study.base.epochs))
     num_search, num_measure = num_trials(study, SEARCH), num_trials(study, MEASURE)
-    return tuple(Workload(capacity=capacity.label, num_search=num_search, num_measure=num_measure, max_epochs=most)
-                 for capacity in study.capacities)
+    fewest = fewest_trials(study, MEASURE) if study.measure.until else None
+    return tuple(Workload(capacity=capacity.label, num_search=num_search, num_measure=num_measure, max_epochs=most,
+                          fewest_measure=fewest) for capacity in study.capacities)
 
 
 @contextmanager

@@ -28,6 +28,10 @@ class Finished(Exception):
     ever ran on the disk, which costs more with each of them and is read by nobody. Workers are stopped either way."""
 
 
+class Forced(KeyboardInterrupt):
+    """The second signal: end at once."""
+
+
 class Session:
     """What the adapters share during one run: which Tune trial runs which of ours, and why the run should end.
 
@@ -96,14 +100,14 @@ class Session:
 
 @contextmanager
 def signals(session: Session) -> Iterator[None]:
-    """The first SIGINT or SIGTERM stops the sweep in order, the second raises KeyboardInterrupt at once."""
+    """The first SIGINT or SIGTERM stops the sweep in order, the second raises Forced at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def handle(number: int, _frame: FrameType | None) -> None:
         if session.sweep.stopping:
-            raise KeyboardInterrupt
+            raise Forced
         session.sweep.notes.append(f"stopped by {signal.Signals(number).name}")
         session.stop()
 

@@ -20,6 +20,7 @@ from sweeps.records import (
     LOST,
     PRUNED,
     SEARCH,
+    WOULD_PRUNE,
     End,
     Report,
     StudyRecord,
@@ -27,6 +28,7 @@ from sweeps.records import (
     TrialSpec,
 )
 from sweeps.study import Study
+from trainable.seeding import stream_seed
 
 if TYPE_CHECKING:
     from trainable.data import Source
@@ -47,6 +49,7 @@ class Sweep:
         self.running: dict[str, TrialRecord] = {}
         self._dispatch = Dispatch(study, brain, data_digest)
         self._curves: dict[str, dict[int, float]] = {}
+        self._audited: dict[str, int] = {}
         self._num_losses: Counter[str] = Counter()
         self._tokens: dict[str, str] = {}
         self._restore()
@@ -54,6 +57,11 @@ class Sweep:
     @property
     def notes(self) -> list[str]:
         return self._dispatch.notes
+
+    @property
+    def num_measures(self) -> dict[str, tuple[int, int]]:
+        """How many measure trials each race comes to, at least and at most, by capacity; empty without races."""
+        return self._dispatch.num_measures
 
     @property
     def done(self) -> bool:
@@ -93,10 +101,12 @@ class Sweep:
             return True
         self._tokens[report.key] = report.token
         self._dispatch.note_epochs(trial, [row.seconds for row in report.rows if row.epoch > known.last_epoch])
+        curve = {row.epoch: row.metrics.get(self.study.objective, math.nan) for row in report.rows}
+        self._curves.setdefault(trial.key, {}).update(curve)
         if trial.stage == SEARCH:
-            curve = {row.epoch: row.metrics.get(self.study.objective, math.nan) for row in report.rows}
-            self._curves.setdefault(trial.key, {}).update(curve)
-            if self.brain.report(trial, curve) and trial.state not in FINAL_STATES:
+            # an audited trial meets no further rung: others are judged as if it had been stopped
+            judged = trial.key not in self._audited and self.brain.report(trial, curve)
+            if judged and trial.state not in FINAL_STATES:
                 trial = self._prune(trial)
         self.running[trial.key] = trial
         if trial.state in FINAL_STATES:
@@ -147,16 +157,23 @@ class Sweep:
         for trial in trials:
             curve = {row.epoch: row.metrics.get(self.study.objective, math.nan) for row in rows.get(trial.id, ())}
             self._curves[trial.key] = curve
-            self._dispatch.add_known(trial)
+            self._dispatch.add_known(trial, curve.get(trial.last_epoch))
             self._dispatch.note_epochs(trial, [row.seconds for row in rows.get(trial.id, ())])
         searched = [trial for trial in trials if trial.stage == SEARCH]
-        self.brain.restore(searched, self._curves)
-        self._curves = {trial.key: self._curves[trial.key] for trial in searched if trial.state not in FINAL_STATES}
+        self._audited = {key_of[decision.trial_id]: int(decision.detail["epoch"])
+                         for decision in self.ledger.decisions(study_id, WOULD_PRUNE) if decision.trial_id in key_of}
+        self.brain.restore(searched, self._curves, self._audited)
+        self._curves = {trial.key: self._curves[trial.key] for trial in trials if trial.state not in FINAL_STATES}
         self._dispatch.plan_measures()
 
     def _prune(self, trial: TrialRecord) -> TrialRecord:
+        """End a trial at a rung; one that audits the rule runs on, to its end, and the ledger remembers why."""
         detail = {"epoch": trial.last_epoch, "value": self._curves[trial.key].get(trial.last_epoch)}
-        return self.ledger.end_trial(self.record_of_study.id, trial.key, End(state=PRUNED), self.clock(), detail)
+        if not is_audited(self.study, trial.key):
+            return self.ledger.end_trial(self.record_of_study.id, trial.key, End(state=PRUNED), self.clock(), detail)
+        self.ledger.decide(self.record_of_study.id, trial.key, WOULD_PRUNE, self.clock(), detail)
+        self._audited[trial.key] = trial.last_epoch
+        return trial
 
     def _ended(self, trial: TrialRecord) -> None:
         self.running.pop(trial.key, None)
@@ -164,7 +181,7 @@ class Sweep:
         curve = self._curves.pop(trial.key, {})
         if trial.stage == SEARCH:
             self.brain.tell(trial, curve.get(trial.last_epoch))
-        self._dispatch.note_end(trial)
+        self._dispatch.note_end(trial, curve.get(trial.last_epoch))
 
     def _changed(self, trial: TrialRecord) -> None:
         for observer in self.observers:
@@ -172,6 +189,14 @@ class Sweep:
                 observer(trial)
             except Exception as error:  # an observer only looks on: its failure must not cost a trial
                 self.observer_errors.append(f"{trial.key}: {type(error).__name__}: {error}")
+
+
+def is_audited(study: Study, key: str) -> bool:
+    """Whether the trial of this key runs on where the pruning rule would stop it: a draw by (study seed, key) alone.
+
+    The same in every process and at every rung; a larger share audits the same trials and more.
+    """
+    return stream_seed(study.seed, "pruning audit", key) < study.search.prune.audit * 2**63
 
 
 def run_locally(sweep: Sweep, source: "Source", place: Place, runner: Runner) -> None:

@@ -229,11 +229,12 @@ def risk_text(found: CapacityResult, objective: str) -> str:
 
 
 def headline(results: StudyResults) -> tuple[str, ...]:
-    """The answer in sentences: one per capacity, then the conjecture about capacity."""
+    """The answer in sentences: one per capacity, then the conjecture about capacity, and about epochs where they are a ladder."""
     lines = [" ".join(filter(None, (f"{found.capacity}: {verdict_text(found, results.objective)}",
                                     risk_text(found, results.objective), found.sweet(results.objective).advice)))
              for found in results.capacities]
     if not lines:
         lines = [f"Not enough data: no capacity of {results.study} has been measured yet."]
-    return (*lines, f"Capacity: {results.conjecture.verdict}. {results.conjecture.text}".strip())
+    longer = [f"Epochs: {results.training.verdict}. {results.training.text}"] if results.training else []
+    return (*lines, f"Capacity: {results.conjecture.verdict}. {results.conjecture.text}".strip(), *longer)
 

@@ -16,7 +16,7 @@ from typing import Any
 from trainable.errors import ConfigError, Problem
 from trainable.methods import METHODS, misplaced
 
-REPLICATE_FIELDS = ("split", "repeat")
+REPLICATE_FIELDS = ("split", "repeat", "redraw")
 """The fields that say *which repetition* of an arm a trial is; all others make up the arm."""
 
 
@@ -53,7 +53,7 @@ def _knob(default: Any, **spec: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialConfig:
-    """One trial: an arm (every field but `split` and `repeat`) run with one replicate (`split`, `repeat`).
+    """One trial: an arm (every field but `split`, `repeat` and `redraw`) run with one replicate (those three).
 
     Raises ConfigError, listing every field that is out of range, when it is made.
     """
@@ -108,6 +108,7 @@ class TrialConfig:
     seed: int = _knob(0, help="root of every random stream", low=0, high=2**63 - 1)
     split: int = _knob(0, help="which training split", low=0, high=1e6)
     repeat: int = _knob(0, help="which repetition on that split: new weights, order, pairings and lambdas", low=0, high=1e6)
+    redraw: int = _knob(0, help="which redraw of pairings and lambdas at equal weights and order", low=0, high=1e6)
 
     def __post_init__(self) -> None:
         problems = [problem for field in dataclasses.fields(self)
@@ -145,8 +146,14 @@ class TrialConfig:
         return digest(self.arm())
 
     def trial_key(self, data_digest: str) -> str:
-        """16 hex digits that name the trial: the same key means the same numbers (on one device and library set)."""
-        return digest({**self.to_dict(), "data_digest": data_digest})
+        """16 hex digits that name the trial: the same key means the same numbers (on one device and library set).
+
+        A first draw is named without `redraw`, as trials were before there was such a field, so that they keep their keys.
+        """
+        fields = self.to_dict()
+        if fields["redraw"] == 0:
+            del fields["redraw"]
+        return digest({**fields, "data_digest": data_digest})
 
 
 def digest(value: object) -> str:

@@ -1,8 +1,8 @@
 """Learner: a model, its optimiser and its data on one device, and one epoch of training.
 
 Owns the training step: draw, pair, mix, loss, the same for every method of the mixup family. Every draw of epoch e comes
-from streams named (name, split, repeat, e), so nothing random outlives an epoch and the number of the last one is all
-that a checkpoint needs of it. Refuses to know of rows, evaluation and files.
+from streams named (name, split, repeat, e), those of mixing by redraw as well, so nothing random outlives an epoch and the
+number of the last one is all that a checkpoint needs of it. Refuses to know of rows, evaluation and files.
 
 Axes: N training example in the order of an epoch, B example of a minibatch, C channel, H height, W width, K class.
 """
@@ -26,7 +26,7 @@ from trainable.methods import METHODS
 from trainable.models import build, latent_parts
 from trainable.models.dropout import attach_generator
 from trainable.moments import gamma2, sigma2, theta_bar
-from trainable.seeding import numpy_stream, stream_seed
+from trainable.seeding import numpy_stream, replicate_names, stream_seed
 from trainable.vicinity import Draws, draw_epoch
 
 
@@ -149,10 +149,13 @@ class Learner:
 
     def seed(self, name: str, epoch: int) -> int:
         """Of the stream `name` in one epoch; the replicate is part of its name, the arm is not."""
-        return stream_seed(self.config.seed, name, self.config.split, self.config.repeat, epoch)
+        return stream_seed(self.config.seed, *self._names(name), epoch)
 
     def _stream(self, epoch: int, name: str) -> np.random.Generator:
-        return numpy_stream(self.config.seed, name, self.config.split, self.config.repeat, epoch)
+        return numpy_stream(self.config.seed, *self._names(name), epoch)
+
+    def _names(self, name: str) -> tuple[str | int, ...]:
+        return replicate_names(name, self.config.split, self.config.repeat, self.config.redraw)
 
     def state(self) -> dict[str, Any]:
         """All that training has changed: weights, buffers, the optimiser's memory."""

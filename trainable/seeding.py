@@ -12,6 +12,13 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
+MIXING_STREAMS = frozenset({"pairing", "lam", "box", "layer", "others", "noise"})
+"""What a redraw draws anew: who is mixed with whom, how much, where, in which layer, and noise and directions of the input.
+
+Weights, order, augmentation and dropout are not among them, so trials that differ in `redraw` alone differ by the noise of
+mixing alone.
+"""
+
 
 def stream_seed(seed: int, *names: str | int) -> int:
     """A 63-bit seed for the stream `names` under the root `seed`; the same on every machine and in every process.
@@ -25,6 +32,12 @@ def stream_seed(seed: int, *names: str | int) -> int:
             raise TypeError(f"a stream is named by text and whole numbers, not by {name!r}")
     text = json.dumps([seed, *names])
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+
+def replicate_names(name: str, split: int, repeat: int, redraw: int) -> tuple[str | int, ...]:
+    """The names of a stream of one replicate. Redraw 0 is the stream without any, and only the mixing streams have others."""
+    redrawn = ("redraw", redraw) if redraw and name in MIXING_STREAMS else ()
+    return (name, split, repeat, *redrawn)
 
 
 def numpy_stream(seed: int, *names: str | int) -> np.random.Generator:

@@ -1,9 +1,8 @@
 """Paired comparison of arms over splits: the additive model risk = arm + split + noise, by least squares.
 
-With every cell filled this is the two-way analysis of variance: arm means, and a pooled residual with (S-1)(A-1)
-degrees of freedom. With cells missing an arm is compared on the splits it has, corrected for which splits those are,
-and its standard errors widen. Owns the rule by which arms are left out; refuses to know what an arm is or what the
-risk measures.
+With every cell filled the effects are the arm means. With cells missing an arm is compared on the splits it has, corrected
+for which splits those are, and its standard errors widen. Owns the rule by which arms are left out; refuses to know what an
+arm is, what the risk measures, and how noise is judged (two_way).
 
 Axes: S splits, A arms.
 """
@@ -13,16 +12,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sweeps.analysis.two_way import fit
+
 
 @dataclass(frozen=True, kw_only=True)
 class PairedArms:
-    """Effects of the arms that could be compared. `kept_A` are their positions among all arms asked about."""
+    """Effects of the arms that could be compared. `kept_A` are their positions among all arms asked about.
+
+    `noise_AA`: variance of one cell as the difference of two arms sees it; `factor_AA` times it is the square of that
+    difference's standard error, but for the overlap of splits. `df` goes with it. `own_A`: the variance of each arm's cells.
+    """
 
     kept_A: np.ndarray
     effect_A: np.ndarray
-    unscaled_AA: np.ndarray
+    factor_AA: np.ndarray
+    noise_AA: np.ndarray
+    own_A: np.ndarray
     mean_square: float
-    df: int
+    residual_df: float
+    df: float
     num_splits: int
     overlap: float
 
@@ -35,10 +43,9 @@ class PairedArms:
 
         The factor is 1/S + 1/S for a full table; splits that overlap add 2 n_val/n_train (Nadeau and Bengio 2003).
         """
-        g = self.unscaled_AA
-        factor_A = np.maximum(g.diagonal() + g[other, other] - 2 * g[other], 0.0) + 2 * self.overlap
+        factor_A = self.factor_AA[other] + 2 * self.overlap
         factor_A[other] = 0.0
-        se_A: np.ndarray = np.sqrt(self.mean_square * factor_A)
+        se_A: np.ndarray = np.sqrt(self.noise_AA[other] * factor_A)
         return se_A
 
 
@@ -53,20 +60,15 @@ def compare(risk_SA: np.ndarray, overlap: float = 0.0) -> PairedArms | None:
     table = table[np.isfinite(table).any(axis=1)]
     num_splits, num_arms = table.shape
     filled = np.isfinite(table)
-    df = int(filled.sum()) - num_splits - num_arms + 1
-    if num_splits < 2 or num_arms < 2 or df < 1:
+    if num_splits < 2 or num_arms < 2 or int(filled.sum()) - num_splits - num_arms + 1 < 1:
         return None
-    split, arm = np.nonzero(filled)
-    design = np.concatenate([np.eye(num_arms)[arm], np.eye(num_splits)[split, 1:]], axis=1)
-    centre = float(table[filled].mean())  # of order 1, while differences are of order 1e-3: centring keeps their digits
-    unscaled = np.linalg.inv(design.T @ design)
-    solution = unscaled @ (design.T @ (table[filled] - centre))
-    residual = table[filled] - centre - design @ solution
-    mean_square = float(residual @ residual) / df
+    found = fit(np.where(filled, table, np.nan)[None])
+    mean_square = float(found.mean_square_D[0])
     if mean_square <= (1e-9 * max(1e-6, float(np.abs(table[filled]).max()))) ** 2:
         mean_square = 0.0  # rounding, not noise
-    return PairedArms(kept_A=kept_A, effect_A=solution[:num_arms] + centre, unscaled_AA=unscaled[:num_arms, :num_arms],
-                      mean_square=mean_square, df=df, num_splits=num_splits, overlap=overlap)
+    return PairedArms(kept_A=kept_A, effect_A=found.effect_DA[0], factor_AA=found.factor_DAA[0], own_A=found.own_DA[0],
+                      noise_AA=found.noise_DAA[0], mean_square=mean_square, residual_df=float(found.residual_df_D[0]),
+                      df=float(found.df_D[0]), num_splits=num_splits, overlap=overlap)
 
 
 def comparable(risk_SA: np.ndarray) -> np.ndarray:

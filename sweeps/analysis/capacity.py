@@ -1,5 +1,7 @@
 """Does more capacity make training less sensitive to alpha? Slopes of clean training error, and their interaction.
 
+`change_along` serves any moderator of a ladder; the one of epochs is judged in training.
+
 The conjecture of Zhang et al. (arXiv 1710.09412, section 5): with more capacity, training error on real data rises less
 with alpha. Here: the slope d(clean training error)/d(epsilon) per capacity and split, and its change per tenfold
 parameters, split by split, since a split is the same data at every capacity. Refuses to know trials and files.
@@ -8,7 +10,7 @@ Axes: C capacities, S splits, A rungs of the ladder.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -68,17 +70,25 @@ def interaction(
     Capacities without a parameter count, or with results in fewer than half of the cells, are left out; None when fewer
     than two sizes, two rungs or one split remain.
     """
-    filled_CSA = np.isfinite(error_CSA)
-    kept = [place for place, count in enumerate(num_parameters_C) if count and 2 * filled_CSA[place].mean() >= 1]
-    size_C = np.array([math.log10(num_parameters_C[place] or 1) for place in kept])
+    return change_along(error_CSA, alphas, num_parameters_C, slope, overlap=overlap, level=level)
+
+
+def change_along(
+    value_CSA: np.ndarray, alphas: Sequence[float], moderator_C: Sequence[int | None],
+    statistic: Callable[[np.ndarray, np.ndarray], np.ndarray], *, overlap: float = 0.0, level: float = LEVEL,
+) -> Estimate | None:
+    """Change of `statistic` (of values and epsilons along the rungs) per tenfold moderator: parameters, or epochs."""
+    filled_CSA = np.isfinite(value_CSA)
+    kept = [place for place, count in enumerate(moderator_C) if count and 2 * filled_CSA[place].mean() >= 1]
+    size_C = np.array([math.log10(moderator_C[place] or 1) for place in kept])
     if len(set(size_C.tolist())) < 2:
         return None
     splits, rungs = rectangle(filled_CSA[kept].all(axis=0))
     if not splits.any() or rungs.sum() < 2:
         return None
     x = np.array([epsilon(alpha) for alpha in alphas])[rungs]
-    slope_CS = slope(error_CSA[kept][:, splits][:, :, rungs], x)
-    return mean_estimate(slope(slope_CS.T, size_C), overlap=overlap, level=level)
+    found_CS = statistic(value_CSA[kept][:, splits][:, :, rungs], x)
+    return mean_estimate(slope(found_CS.T, size_C), overlap=overlap, level=level)
 
 
 def judge_conjecture(change: Estimate | None, capacities: Sequence[CapacityResult], objective: str) -> Conjecture:
@@ -90,7 +100,7 @@ def judge_conjecture(change: Estimate | None, capacities: Sequence[CapacityResul
         verdict = SUPPORTED if change.high < 0 else CONTRADICTED if change.low > 0 else UNDECIDED
     text = f"{describe_change(change)} That more capacity makes training error less sensitive to alpha is {verdict}"
     text += " at this budget. " if verdict == UNDECIDED else ". "
-    text += describe_trend(capacities, objective)
+    text += describe_trend([(result, result.num_parameters) for result in capacities if result.num_parameters], objective)
     return Conjecture(interaction=change, verdict=verdict, text=text.strip())
 
 
@@ -104,19 +114,19 @@ def describe_change(change: Estimate | None) -> str:
     return text + f" (interval {100 * change.low:+.1f} to {100 * change.high:+.1f})."
 
 
-def describe_trend(capacities: Sequence[CapacityResult], objective: str) -> str:
-    """How alpha* moves from the smallest to the largest capacity; a move is claimed only where their sets are disjoint.
+def describe_trend(steps: Sequence[tuple[CapacityResult, int]], objective: str, moderator: str = "capacity") -> str:
+    """How alpha* moves from the least to the most of the moderator; a move is claimed only where their sets are disjoint.
 
     Both sets hold their truth with probability 2 level - 1 or more.
     """
-    known = [result for result in capacities
-             if result.num_parameters and result.sweet(objective).verdict not in (NOT_ENOUGH, NO_LADDER)]
+    known = [(size, result) for result, size in steps if result.sweet(objective).verdict not in (NOT_ENOUGH, NO_LADDER)]
     if len(known) < 2:
         return ""
-    known.sort(key=lambda result: result.num_parameters or 0)
-    path = ", ".join(f"{result.sweet(objective).alpha:g} ({result.capacity})" for result in known)
-    small, large = known[0].sweet(objective).alphas_in_set, known[-1].sweet(objective).alphas_in_set
-    move = ("it rises with capacity: the sets of the smallest and largest do not meet" if max(small) < min(large) else
-            "it falls with capacity: the sets of the smallest and largest do not meet" if min(small) > max(large) else
-            "a shift is not shown: the sets of the smallest and largest meet")
+    known.sort(key=lambda step: step[0])
+    path = ", ".join(f"{result.sweet(objective).alpha:g} ({result.capacity})" for _, result in known)
+    small, large = (result.sweet(objective).alphas_in_set for _, result in (known[0], known[-1]))
+    ends = "smallest and largest" if moderator == "capacity" else "shortest and longest"
+    move = (f"it rises with {moderator}: the sets of the {ends} do not meet" if max(small) < min(large) else
+            f"it falls with {moderator}: the sets of the {ends} do not meet" if min(small) > max(large) else
+            f"a shift is not shown: the sets of the {ends} meet")
     return f"alpha* is {path}; {move}."

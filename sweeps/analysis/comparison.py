@@ -17,7 +17,7 @@ import numpy as np
 
 from sweeps.analysis.arms import compare
 from sweeps.analysis.intervals import LEVEL, mean_estimate
-from sweeps.analysis.ladder import Ladder, MeasureLike, Rows, final_metric, overlap_ratio
+from sweeps.analysis.ladder import Ladder, MeasureLike, Rows, mean_of_seeds, overlap_ratio
 from sweeps.analysis.results import ArmResult, Estimate
 from sweeps.analysis.sweet_spot import confidence_set
 from sweeps.records import FINISHED, MEASURE, TrialRecord, arm_name, rung_name
@@ -111,15 +111,12 @@ def compare_arms(arms: Sequence[Contender], rows: Rows, objective: str, *, plann
 
 
 def table(arms: Sequence[Contender], rows: Rows, metric: str) -> np.ndarray:
-    """The metric at the end of the trials, averaged over repeats: (S, A), NaN where a cell has no finite result."""
+    """The metric at the end of the trials, averaged over redraws and repeats: (S, A), NaN where a cell has no finite result."""
     splits = sorted({trial.split for arm in arms for trial in arm.trials})
     table_SA = np.full((len(splits), len(arms)), math.nan)
     for place, arm in enumerate(arms):
         for row, split in enumerate(splits):
-            values = [value for trial in arm.trials if trial.split == split
-                      and (value := final_metric(trial, rows, metric)) is not None]
-            if values:
-                table_SA[row, place] = sum(values) / len(values)
+            table_SA[row, place] = mean_of_seeds([trial for trial in arm.trials if trial.split == split], rows, metric)
     return table_SA
 
 

@@ -114,10 +114,14 @@ def find(labels: Sequence[str], study: StudyLike, trials: Sequence[TrialRecord],
 
 def arms_of(ladder: Ladder, trials: Sequence[TrialRecord], study: StudyLike,
             ) -> list[tuple[str, float | None, Sequence[TrialRecord]]]:
-    """(label, alpha, finished trials) of each arm that has any: the rungs, then the named arms, whose alpha is None."""
+    """(label, alpha, finished trials) of each arm that has any: the rungs, then the named arms, whose alpha is None.
+
+    Redraws of mixing are left out: a seed counts once.
+    """
     named = [(one.name, None, one.trials) for one in contenders(ladder, trials, study) if not one.is_rung and one.same_as is None]
     rungs = [(rung_name(alpha) if alpha else f"{rung_name(alpha)} (ERM)", alpha, ladder.trials(alpha)) for alpha in ladder.alphas]
-    return [arm for arm in (*rungs, *named) if arm[2]]
+    arms = [(label, alpha, [trial for trial in found if not trial.replicate.redraw]) for label, alpha, found in (*rungs, *named)]
+    return [arm for arm in arms if arm[2]]
 
 
 def has(trial: TrialRecord, name: str, curves: Curves) -> bool:

@@ -8,12 +8,13 @@ Axes: S splits, A rungs (alphas, ascending).
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
-from sweeps.records import FINISHED, MEASURE, Row, TrialRecord, arm_name
+from sweeps.analysis.races import Rule
+from sweeps.records import FINISHED, MEASURE, Row, TrialRecord, arm_name, rung_name
 from trainable.config import REPLICATE_FIELDS
 
 Rows = Mapping[int, Sequence[Row]]
@@ -24,7 +25,10 @@ UNKNOWN_OVERLAP = 0.25
 
 
 class MeasureLike(Protocol):
-    """What is asked of a study's measure stage: the planned rungs, splits, seeds per split, and what each named arm sets."""
+    """What is asked of a study's measure stage: the planned rungs, splits, seeds per split, and what each named arm sets.
+
+    `num_replicates`: trials of each rung and arm, redraws of mixing included.
+    """
 
     @property
     def alphas(self) -> Sequence[float]: ...
@@ -33,12 +37,19 @@ class MeasureLike(Protocol):
     @property
     def seeds(self) -> int: ...
     @property
+    def num_replicates(self) -> int: ...
+    @property
     def arms(self) -> Mapping[str, Mapping[str, Any]]: ...
+    @property
+    def until(self) -> Rule | None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ladder:
-    """The measure stage of one capacity. `cells` hold finished trials only; `strays` were measured at other knobs."""
+    """The measure stage of one capacity. `cells` hold finished trials only; `strays` were measured at other knobs.
+
+    `asked`: where a race asks for fewer, how many trials it asked of each rung and arm so far, by name.
+    """
 
     capacity: str
     setting: dict[str, Any]
@@ -49,22 +60,36 @@ class Ladder:
     planned_per_rung: int
     strays: int
     overlap: float
+    asked: Mapping[str, int] = field(default_factory=dict)
 
     def trials(self, alpha: float) -> list[TrialRecord]:
-        """Finished trials of a rung, by split and repeat."""
+        """Finished trials of a rung, by split, repeat and redraw."""
         return [trial for split in self.splits for trial in self.cells.get((alpha, split), [])]
 
     def missing(self, alpha: float) -> int:
-        return max(0, self.planned_per_rung - len(self.trials(alpha)))
+        return max(0, self.planned(rung_name(alpha)) - len(self.trials(alpha)))
+
+    def planned(self, name: str) -> int:
+        """How many trials the rung or arm of this name should have."""
+        return self.asked.get(name, self.planned_per_rung)
 
     def table(self, rows: Rows, metric: str) -> np.ndarray:
-        """The metric at the end of the trials, averaged over repeats: (S, A), NaN where a cell has no finite result."""
+        """The metric at the end of the trials, averaged over redraws and then over repeats: (S, A), NaN where a cell has no
+        finite result."""
         table_SA = np.full((len(self.splits), len(self.alphas)), math.nan)
         for (alpha, split), trials in self.cells.items():
-            values = [value for trial in trials if (value := final_metric(trial, rows, metric)) is not None]
-            if values:
-                table_SA[self.splits.index(split), self.alphas.index(alpha)] = sum(values) / len(values)
+            table_SA[self.splits.index(split), self.alphas.index(alpha)] = mean_of_seeds(trials, rows, metric)
         return table_SA
+
+
+def mean_of_seeds(trials: Sequence[TrialRecord], rows: Rows, metric: str) -> float:
+    """The metric of one split: each seed counts once, with the mean of its redraws. NaN where no trial has a finite value."""
+    by_seed: dict[tuple[int, int], list[float]] = {}
+    for trial in trials:
+        if (value := final_metric(trial, rows, metric)) is not None:
+            by_seed.setdefault(trial.replicate.seed, []).append(value)
+    means = [sum(values) / len(values) for values in by_seed.values()]
+    return sum(means) / len(means) if means else math.nan
 
 
 def final_metric(trial: TrialRecord, rows: Rows, metric: str) -> float | None:
@@ -92,14 +117,14 @@ def build_ladder(capacity: str, trials: Sequence[TrialRecord], measure: MeasureL
     strays = len(finished) - len(same)
     same += also_arms(measured, same, measure.alphas)
     cells: dict[tuple[float, int], list[TrialRecord]] = {}
-    for trial in sorted(same, key=lambda trial: trial.repeat):
+    for trial in sorted(same, key=lambda trial: trial.replicate):
         cells.setdefault((alpha_of(trial), trial.split), []).append(trial)
     parameters = [trial.num_parameters for trial in trials if trial.capacity == capacity and trial.num_parameters]
     return Ladder(
         capacity=capacity, setting=setting_of([trial for trial in mine if knobs(trial) == chosen]), cells=cells,
         alphas=tuple(sorted({float(alpha) for alpha in measure.alphas} | {alpha for alpha, _ in cells})),
         num_parameters=parameters[0] if parameters else None, splits=tuple(sorted({split for _, split in cells})),
-        planned_per_rung=measure.splits * measure.seeds, strays=strays,
+        planned_per_rung=measure.num_replicates, strays=strays,
         overlap=overlap_ratio(same[0]) if same else 0.0)
 
 
@@ -149,3 +174,11 @@ def overlap_ratio(trial: TrialRecord) -> float:
         return 0.0
     known = sizes(trial)
     return known[1] / known[0] if known else UNKNOWN_OVERLAP
+
+
+def overlap_of(config: Mapping[str, Any]) -> float:
+    """`overlap_ratio`, of a trial that may not have run, by its configuration alone."""
+    if config.get("split_kind") == "disjoint":
+        return 0.0
+    train_size, val_size = config.get("train_size"), config.get("val_size")
+    return float(val_size / train_size) if train_size and val_size else UNKNOWN_OVERLAP

@@ -12,7 +12,7 @@ from sweeps.analysis.arms import comparable
 from sweeps.analysis.comparison import Contender
 from sweeps.analysis.intervals import LEVEL
 from sweeps.analysis.ladder import Ladder, MeasureLike, Rows, sizes
-from sweeps.records import FAILED, FINISHED, MEASURE, TrialRecord, arm_name
+from sweeps.records import FAILED, FINISHED, MEASURE, TrialRecord, arm_name, rung_name
 
 
 def on_randomness(ladders: Sequence[Ladder], measure: MeasureLike) -> list[str]:
@@ -37,7 +37,7 @@ def on_randomness(ladders: Sequence[Ladder], measure: MeasureLike) -> list[str]:
 def on_progress(trials: Sequence[TrialRecord], ladders: Sequence[Ladder]) -> list[str]:
     """What is not there: trials still to come, and failures by class."""
     notes = []
-    planned = sum(ladder.planned_per_rung * len(ladder.alphas) for ladder in ladders)
+    planned = sum(ladder.planned(rung_name(alpha)) for ladder in ladders for alpha in ladder.alphas)
     finished = sum(len(found) for ladder in ladders for found in ladder.cells.values())
     if finished < planned:
         notes.append(f"{finished} of {planned} planned trials of the ladder have a result.")
@@ -60,7 +60,7 @@ def on_gaps(ladder: Ladder, rows: Rows, metric: str, trials: Sequence[TrialRecor
                      "these rungs are compared on the splits they have.")
     table_SA = ladder.table(rows, metric)
     dropped = sorted(set(range(len(ladder.alphas))) - set(comparable(table_SA).tolist()))
-    if dropped and np.isfinite(table_SA).any():
+    if dropped and not ladder.asked and np.isfinite(table_SA).any():
         told = ", ".join(f"{ladder.alphas[place]:g}" for place in dropped)
         notes.append(f"{ladder.capacity}: alpha {told} left out of the sweet spot: results on fewer than half of the "
                      "splits, or on none that other rungs share.")
@@ -79,7 +79,7 @@ def on_gaps(ladder: Ladder, rows: Rows, metric: str, trials: Sequence[TrialRecor
 def on_arms(ladder: Ladder, arms: Sequence[Contender], trials: Sequence[TrialRecord]) -> list[str]:
     """What is missing of the named arms of one capacity, and which are one and the same."""
     notes, named = [], [arm for arm in arms if not arm.is_rung]
-    missing = [(ladder.planned_per_rung - len(arm.trials), arm.name) for arm in named]
+    missing = [(ladder.planned(arm.name) - len(arm.trials), arm.name) for arm in named]
     told = ", ".join(f"{count} of {name}" for count, name in missing if count > 0)
     if told and any(arm.trials for arm in arms):
         notes.append(f"{ladder.capacity}: results of arms are missing ({told}); such an arm is not judged.")

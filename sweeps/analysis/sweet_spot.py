@@ -1,31 +1,28 @@
 """Where alpha's sweet spot lies, how sure that is, and what to do next: the confidence set of the best rung.
 
 Source: multiple comparisons with the best (Hsu 1981), on per-split risks that are paired by common random numbers, with
-the pooled residual of the two-way table and Bonferroni over the A-1 rivals. A rung is left out of the set only if some
-other rung beats it by more than t(1 - (1-level)/(A-1), df) standard errors of their difference. Refuses to know where
-risks come from. A bootstrap of a fitted curve's vertex is not used: it covers far less than it says (see the slow
-test).
+Bonferroni over the A-1 rivals. A rung is left out of the set only if some other rung beats it by more than
+t(1 - (1-level)/(A-1), df) standard errors of their difference; how noisy a difference is, is judged in two_way, so that
+rungs of unequal noise cost no coverage. Refuses to know where risks come from. A bootstrap of a fitted curve's vertex is
+not used: it covers far less than it says (`python -m benchmarks coverage`).
 
-Axes: S splits, A rungs of the ladder.
+Axes: S splits, A rungs of the ladder, D tables.
 """
 
 import math
-from bisect import bisect_left
 from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import stdtr
+from scipy.special import stdtr, stdtrit
 
 from sweeps.analysis.arms import PairedArms, compare
 from sweeps.analysis.intervals import LEVEL, t_quantile
-from sweeps.analysis.results import NO_LADDER, Estimate, SweetSpot
+from sweeps.analysis.power import MOST_SPLITS, describe, power
+from sweeps.analysis.results import NO_LADDER, Estimate, Power, SweetSpot
 from trainable.moments import alpha_from_epsilon, epsilon
 
 BRACKETED, EDGE, FLAT, NOT_ENOUGH = "bracketed", "edge", "flat", "not enough data"
-POWER = 0.8
-MOST_SPLITS = 1000
-"""No number of splits beyond this is advised: it stands for 'splits will not settle it'."""
 
 
 def sweet_spot(
@@ -46,24 +43,31 @@ def sweet_spot(
     low, high = hull(ladder, in_set_A)
     verdict = judge(in_set_A)
     gain, p_beats = gain_over_erm(arms, ladder, best, level)
+    needed = power(arms, in_set_A, level)
     return SweetSpot(
         alpha=ladder[best], alphas_in_set=tuple(np.asarray(ladder)[in_set_A].tolist()), low=low, high=high,
         verdict=verdict, level=level, gain_over_erm=gain, p_beats_erm=p_beats, num_splits=arms.num_splits,
-        advice=advise(verdict, arms, ladder, in_set_A, level))
+        power=needed, advice=advise(verdict, needed, overlap, ladder, in_set_A))
 
 
-def critical(num_arms: int, df: int, level: float) -> float:
+def critical(num_arms: int, df: float, level: float) -> float:
     """How many standard errors a rival must lead by: one-sided, shared between the A-1 rivals (Bonferroni)."""
     return t_quantile(1 - (1 - level) / (num_arms - 1), df)
 
 
 def confidence_set(arms: PairedArms, level: float = LEVEL) -> np.ndarray:
     """Which arms cannot be told from the best: contains the truly best one with probability `level` or more."""
-    bound = critical(len(arms.effect_A), arms.df, level)
-    in_set_A = np.ones(len(arms.effect_A), dtype=bool)
-    for rival in range(len(arms.effect_A)):
-        in_set_A &= arms.effect_A - arms.effect_A[rival] <= bound * arms.standard_errors(rival)
+    errors_AA = np.stack([arms.standard_errors(rival) for rival in range(len(arms.effect_A))])
+    in_set_A: np.ndarray = best_rungs(arms.effect_A[None], errors_AA[None], np.array([arms.df]), level)[0]
     return in_set_A
+
+
+def best_rungs(effect_DA: np.ndarray, errors_DAA: np.ndarray, df_D: np.ndarray, level: float = LEVEL) -> np.ndarray:
+    """The confidence sets of many tables, (D, A): no rival leads by more than the bound of standard errors."""
+    bound_D = stdtrit(df_D, 1 - (1 - level) / (effect_DA.shape[1] - 1))
+    lag_DAA = effect_DA[:, :, None] - effect_DA[:, None, :]
+    inside: np.ndarray = (lag_DAA <= bound_D[:, None, None] * errors_DAA).all(axis=2)
+    return inside
 
 
 def judge(in_set_A: np.ndarray) -> str:
@@ -105,46 +109,32 @@ def gain_over_erm(
     return Estimate(value, value - half, value + half), float(stdtr(arms.df, value / se))
 
 
-def splits_to_tell(difference: float, arms: PairedArms, level: float) -> int | None:
-    """Splits at which a true difference of this size is found with probability 0.8, or None if 1000 would not do."""
-    num_arms = len(arms.effect_A)
-
-    def would_do(num_splits: int) -> bool:
-        df = (num_splits - 1) * (num_arms - 1)
-        se = math.sqrt(2 * arms.mean_square * (1 / num_splits + arms.overlap))
-        return difference >= (critical(num_arms, df, level) + t_quantile(POWER, df)) * se
-
-    candidates = range(2, MOST_SPLITS + 1)
-    found = bisect_left(candidates, True, key=would_do)
-    return candidates[found] if found < len(candidates) else None
-
-
-def advise(verdict: str, arms: PairedArms, ladder: Sequence[float], in_set_A: np.ndarray, level: float) -> str:
-    """One sentence: what the verdict means for the next run."""
+def advise(verdict: str, needed: Power, overlap: float, ladder: Sequence[float], in_set_A: np.ndarray) -> str:
+    """One or two sentences: what the verdict means for the next run."""
     if verdict == FLAT:
-        return advise_flat(arms, level)
+        return advise_flat(needed, overlap)
     if verdict == BRACKETED:
         low, high = hull(ladder, in_set_A)
-        return f"The sweet spot lies between alpha {low:.3g} and {high:.3g}; rungs inside that range would narrow it."
+        text = f"The sweet spot lies between alpha {low:.3g} and {high:.3g}; rungs inside that range would narrow it."
+        return text + (f" To tell its rungs apart takes {describe(needed.single)}." if needed.single else "")
     if in_set_A[-1]:
-        return f"The best alpha may lie above {ladder[-1]:g}: extend the ladder upwards."
-    if ladder[0] == 0.0:
-        return f"Plain training (alpha 0) cannot be excluded: add rungs between 0 and {ladder[1]:g}, or splits."
-    return f"The best alpha may lie below {ladder[0]:g}: extend the ladder downwards."
+        text = f"The best alpha may lie above {ladder[-1]:g}: extend the ladder upwards"
+    elif ladder[0] == 0.0:
+        text = f"Plain training (alpha 0) cannot be excluded: add rungs between 0 and {ladder[1]:g}, or splits"
+    else:
+        text = f"The best alpha may lie below {ladder[0]:g}: extend the ladder downwards"
+    return f"{text}; to exclude that end as it is takes {describe(needed.bracketed)}." if needed.bracketed else f"{text}."
 
 
-def advise_flat(arms: PairedArms, level: float) -> str:
+def advise_flat(needed: Power, overlap: float) -> str:
     """How many splits would settle a flat verdict, were the observed differences the true ones."""
-    lead = sorted(float(arms.effect_A[end] - arms.effect_A.min()) for end in (0, -1))
-    one_end, both_ends = splits_to_tell(lead[1], arms, level), splits_to_tell(lead[0], arms, level)
     start = "No bracketed sweet spot at this budget: "
-    if one_end is None:
-        cure = "disjoint splits or more data would" if arms.overlap else f"not even {MOST_SPLITS} splits would"
+    if needed.one_end is None or needed.one_end.value is None:
+        cure = "disjoint splits or more data would" if overlap else f"not even {MOST_SPLITS} splits would"
         return start + f"{cure} settle it, were the observed differences the true ones."
-    more = arms.num_splits + 1
-    text = f"about {max(one_end, more)} splits (now {arms.num_splits}) would exclude one end of the ladder"
-    if both_ends is not None:
-        text += f" and {max(both_ends, more)} would bracket it"
+    text = f"{describe(needed.one_end)} would exclude one end of the ladder"
+    if needed.bracketed is not None:
+        text += f" and {describe(needed.bracketed)} would bracket it"
     return start + text + ", were the observed differences the true ones."
 
 

@@ -7,6 +7,7 @@ study has begun. Refuses to know which trials have run.
 import difflib
 import os.path
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from sweeps.study.overrides import apply_overrides
 from sweeps.study.reader import clean, raise_problems, read_values
 from sweeps.study.rules import RULES, Parts, apply_rules, assemble, settings_of
 from sweeps.study.schema import NAME_PATTERN, children
+from sweeps.study.until import UNTIL, Until, until_of
 from sweeps.study.yaml_source import Document, read_document, write_document
 from trainable.config import TrialConfig
 from trainable.errors import ConfigError, Problem, StudyError
@@ -31,11 +33,15 @@ STUDIES = Path(__file__).parents[1] / "studies"
 
 @dataclass(frozen=True, kw_only=True)
 class Prune:
-    """Which trials are stopped early: `asha`, `median` or `none`. `grace` is a share of a trial's own epochs."""
+    """Which trials are stopped early: `asha`, `median` or `none`. `grace` is a share of a trial's own epochs.
+
+    `audit`: the share of the trials to be stopped that run on (see sweeps.sweep.is_audited).
+    """
 
     rule: str
     grace: float
     reduction: int
+    audit: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +59,9 @@ class Search:
 class Measure:
     """The measure stage: `alphas`, ascending from 0, x `splits` x `seeds`, `at` "best" or values of the other axes.
 
-    `arms` are measured beside the ladder: name -> what the arm sets (see sweeps.study.arms).
+    `redraws` of the mixing are made of each split's first seed: see `num_replicates`.
+    `arms` are measured beside the ladder: name -> what the arm sets (see sweeps.study.arms). `until`: a race, which may end
+    before all of it has run; None: no race.
     """
 
     alphas: tuple[float, ...]
@@ -61,11 +69,22 @@ class Measure:
     seeds: int
     at: str | dict[str, Any]
     arms: dict[str, dict[str, Any]] = field(default_factory=dict)
+    redraws: int = 1
+    until: Until | None = None
+
+    @property
+    def num_replicates(self) -> int:
+        """Replicates of every rung and arm: on each split every seed once, and the first seed `redraws` times.
+
+        The staggered nested design (Bainbridge 1965): the fewest trials a split, seeds + redraws - 1, that tell the noise
+        of mixing from that of initialisation; redrawing every seed would take seeds x redraws.
+        """
+        return self.splits * (self.seeds + self.redraws - 1)
 
     @property
     def num_trials(self) -> int:
-        """Trials at each capacity: every rung and every arm on every split with every seed."""
-        return (len(self.alphas) + len(self.arms)) * self.splits * self.seeds
+        """Trials at each capacity: every rung and every arm with every replicate."""
+        return (len(self.alphas) + len(self.arms)) * self.num_replicates
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,10 +121,10 @@ class Study:
         return {capacity.label: capacity for capacity in self.capacities}[label]
 
     def config(self, setting: Mapping[str, Any], capacity: Capacity | str, split: int = 0, repeat: int = 0,
-               ) -> TrialConfig:
+               redraw: int = 0) -> TrialConfig:
         """The trial of `setting` at a capacity on one replicate. Axes the setting leaves out keep the base's value."""
         step = self.capacity(capacity) if isinstance(capacity, str) else capacity
-        return replace(self.base, **{**step.fields, **setting}, split=split, repeat=repeat)
+        return replace(self.base, **{**step.fields, **setting}, split=split, repeat=repeat, redraw=redraw)
 
     def arm_setting(self, chosen: Mapping[str, Any], name: str) -> dict[str, Any]:
         """What the arm of this name is run with where `chosen` is the measured setting of the searched axes."""
@@ -130,7 +149,8 @@ class Study:
                       "capacity": ladder_spec(self.capacities)},
             "train": {name: base[name] for name in unsearched}, "space": self.space.to_spec(),
             "search": {**asdict(self.search), "first": [dict(setting) for setting in self.search.first]},
-            "measure": {**asdict(self.measure), "alphas": list(self.measure.alphas)},
+            "measure": {**asdict(self.measure), "alphas": list(self.measure.alphas),
+                        "until": self.measure.until and self.measure.until.to_dict()},
             "objective": self.objective, "compute": asdict(self.compute), "tolerance": self.tolerance,
             "diagnostics": list(self.diagnostics),
         }
@@ -142,10 +162,12 @@ class Study:
     def identity(self) -> dict[str, Any]:
         """What may not change once the study has begun: what a trial is, and how settings are chosen.
 
-        Left out, so that a resumed study may change it: budgets (trials, hours, alphas, arms, splits, seeds), where the
-        data lie, resources, retries, diagnostics and tolerance. Equal identities are equal after a way through JSON.
+        Left out, so that a resumed study may change it: budgets (trials, hours, alphas, arms, splits, seeds), the audit of
+        pruning, where the data lie, resources, retries, diagnostics and tolerance. Equal identities are equal after a way
+        through JSON.
         """
         whole = self.to_dict()
+        del whole["search"]["prune"]["audit"]
         return {
             **{name: whole[name] for name in ("name", "seed")},
             "data": {name: value for name, value in whole["data"].items() if name not in ("root", "download")},
@@ -155,9 +177,11 @@ class Study:
         }
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Study":
-        """The study that `to_dict` describes, as a ledger keeps it. Raises StudyError."""
-        return _build(Document("recorded study", data=dict(values)), stem="")
+    def from_dict(cls, values: Mapping[str, Any], overrides: Sequence[str] = ()) -> "Study":
+        """The study that `to_dict` describes, as a ledger keeps it, with overrides applied. Raises StudyError."""
+        document = Document("recorded study", data=deepcopy(dict(values)))
+        apply_overrides(document, overrides)
+        return _build(document, stem="")
 
 
 def load_study(path_or_name: str | Path, overrides: Sequence[str] = ()) -> Study:
@@ -210,7 +234,7 @@ def _build(document: Document, stem: str) -> Study:
     """The study of a document. Raises StudyError with every problem of it."""
     reading = read_values(document)
     parts = assemble(reading)
-    apply_rules(parts, (*RULES, *ARMS, *NEEDS, *METHOD_RULES))
+    apply_rules(parts, (*RULES, *ARMS, *UNTIL, *NEEDS, *METHOD_RULES))
     name = reading.values["name"] or stem
     if not NAME_PATTERN.fullmatch(name) and reading.is_sound("name"):
         reading.problems.append(Problem("name", name, "must be given where the name of the file is not a valid one"))
@@ -229,7 +253,8 @@ def _study(parts: Parts, name: str, path: str) -> Study:
         capacities=parts.capacities, space=parts.space, objective=parts["objective"], tolerance=parts["tolerance"],
         diagnostics=tuple(parts["diagnostics"]), path=path,
         search=Search(**{key: parts[f"search.{key}"] for key in keys}, first=tuple(first),
-                      prune=Prune(**{key: parts[f"search.prune.{key}"] for key in ("rule", "grace", "reduction")})),
+                      prune=Prune(**{key: parts[f"search.prune.{key}"] for key in ("rule", "grace", "reduction", "audit")})),
         measure=Measure(alphas=parts.alphas, splits=parts["measure.splits"], seeds=parts["measure.seeds"],
+                        redraws=parts["measure.redraws"], until=until_of(parts),
                         at=at if isinstance(at, str) else settings_of(parts, "measure.at"), arms=arms_of(parts)),
         compute=Compute(**{key: parts[f"compute.{key}"] for key in ("cpus", "gpus", "max_concurrent", "retries")}))

@@ -10,7 +10,7 @@ from typing import Any
 
 import trainable.models
 from search_spaces import DEFAULT_SPACE, Capacity, SearchSpace, ladder
-from search_spaces.dimension import Choice, Fixed, is_number, typed
+from search_spaces.dimension import SEARCHABLE, Choice, Fixed, is_number, typed
 from sweeps.study.reader import Reading
 from sweeps.study.schema import DEFAULT_ALPHAS, DIAGNOSTIC_HELP, KEY_OF_FIELD
 from trainable.config import TrialConfig, check_field, nearest
@@ -130,6 +130,18 @@ def _check_alphas(parts: Parts) -> Iterator[Problem]:
             yield Problem(path, alpha, f"lies outside space.alpha, {parts.space['alpha'].describe()}")
 
 
+def _check_ladder(parts: Parts) -> Iterator[Problem]:
+    """A field that the steps of the ladder set is set by nothing else: no axis searches it, no arm sets it."""
+    searched = {axis.name for axis in parts.space.varying}
+    set_by = {field: step.label for step in parts.capacities for field in step.fields}
+    for field, label in set_by.items():
+        if field in searched:
+            yield Problem("model.capacity", label, f"sets {field}, which space.{field} searches: give that axis one value")
+        for name, arm in parts["measure.arms"].items():
+            if isinstance(arm, dict) and field in arm and field in SEARCHABLE:
+                yield Problem(f"measure.arms.{name}.{field}", arm[field], "is set by the steps of model.capacity")
+
+
 def _check_at(parts: Parts) -> Iterator[Problem]:
     at = parts["measure.at"]
     if isinstance(at, str):
@@ -189,6 +201,7 @@ def _check_diagnostics(parts: Parts) -> Iterator[Problem]:
 
 RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("measure.alphas", "space.alpha"), _check_alphas),
+    (("model.capacity", "space", "measure.arms"), _check_ladder),
     (("measure.at", "measure.alphas", "space", "search.max_trials"), _check_at),
     (("search.first", "space"), _check_first),
     (("search.sampler", "search.max_trials", "space"), _check_budget),

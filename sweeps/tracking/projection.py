@@ -25,7 +25,7 @@ from sweeps.tracking.content import (
     trial_tags,
 )
 from sweeps.tracking.faults import Refused
-from sweeps.tracking.summary import ARMS_FILE, TABLE_FILE, Summary
+from sweeps.tracking.summary import ARMS_FILE, COMPONENTS_FILE, PRUNING_FILE, TABLE_FILE, Summary
 from trainable.errors import LedgerError
 
 TRIALS_PER_STEP = 50
@@ -118,6 +118,10 @@ class Projection:
             self._runs.put_table(TABLE_FILE, summary.table)
         if summary.arms:
             self._runs.put_table(ARMS_FILE, summary.arms)
+        if summary.pruning:
+            self._runs.put_table(PRUNING_FILE, summary.pruning)
+        if summary.components:
+            self._runs.put_table(COMPONENTS_FILE, summary.components)
         for path, folder in summary.files:
             self._runs.put_file(path, folder)
 

@@ -21,7 +21,7 @@ OWNERS = {  # outside library -> the only modules, or packages, that may import 
     "sqlalchemy": {"sweeps.ledger"},
     "yaml": {"sweeps.study"},
     "plotly": {"sweeps.figures", "sweeps.report"},
-    "rich": {"sweeps.cli", "sweeps.progress"},
+    "rich": {"sweeps.cli", "sweeps.console", "sweeps.progress"},
     "typer": {"sweeps.cli"},
 }
 MAX_MODULE_LINES, MAX_FUNCTION_LINES, MAX_ARGUMENTS = 300, 50, 6

@@ -48,6 +48,6 @@ def test_the_reference_is_generated_from_the_code() -> None:
 
 
 def test_nothing_is_left_to_fill_in() -> None:
-    for name in ("results", "reference", "benchmarks"):
+    for name in ("results", "methods", "claims", "reference", "benchmarks"):
         assert re.search(rf"<!-- {name} -->\n\n.+<!-- /{name} -->", README, re.DOTALL), f"make readme has not filled {name}"
     assert not re.search("TODO|FIXME", README)

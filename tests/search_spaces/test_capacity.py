@@ -9,6 +9,7 @@ from trainable.errors import ConfigError
 @pytest.mark.parametrize(("spec", "labels", "fields"), [
     ({"width": [0.25, 1]}, ["width=0.25", "width=1"], [{"width": 0.25}, {"width": 1.0}]),
     ({"depth": [18, 34]}, ["depth=18", "depth=34"], [{"depth": 18}, {"depth": 34}]),
+    ({"epochs": [10, 30]}, ["epochs=10", "epochs=30"], [{"epochs": 10}, {"epochs": 30}]),
     ({"model": ["resnet18", "mlp"]}, ["model=resnet18", "model=mlp"], [{"model": "resnet18"}, {"model": "mlp"}]),
     ([{"model": "mlp", "width": 2}, {"width": 1}], ["model=mlp,width=2", "width=1"],
      [{"model": "mlp", "width": 2.0}, {"width": 1.0}])])
@@ -24,6 +25,7 @@ def test_a_ladder_is_a_list_of_values_or_of_steps(spec, labels, fields) -> None:
     ({"width": [1, "x"]}, "width.1", "a number"),
     ({"depth": [1.5]}, "depth.0", "whole number"),
     ({"depth": [None]}, "depth.0", "must be given"),
+    ({"epochs": [0.5]}, "epochs.0", "whole number"),
     ({"widht": [1]}, "widht.0", "did you mean width"),
     ({"alpha": [1]}, "alpha.0", "is no step of a ladder"),
     ({"width": 1}, "width", "must be a list"),

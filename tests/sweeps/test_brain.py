@@ -261,6 +261,21 @@ def test_a_rebuilt_search_keeps_the_rungs_of_trials_that_reported_in_another_ord
     assert memory_of(rebuilt(study, [late, early], curves)) == memory_of(brain)
 
 
+def test_a_rebuilt_search_knows_an_audited_trial_as_far_as_its_rung_and_its_true_end() -> None:
+    study = make_study(rule="asha", max_trials=100, first=tuple({**FIRST[0], "epochs": 10} for _ in range(2)))
+    brain = Brain(study)
+    good, audited = (record_of(brain.ask("width=0.5"), "width=0.5", FINISHED, 10) for _ in range(2))
+    curves = {good.key: dict.fromkeys(range(1, 11), 0.1), audited.key: dict.fromkeys(range(1, 11), 0.2)}
+    assert not brain.report(good, curves[good.key])
+    brain.tell(good, 0.1)
+    assert brain.report(audited, dict.fromkeys(range(1, 5), 0.2))
+    brain.tell(audited, 0.2)  # it ran on to its end, and no rung heard of it again
+    resumed = Brain(study)
+    resumed.restore([good, audited], curves, {audited.key: 4})
+    assert memory_of(resumed) == memory_of(brain)
+    assert memory_of(rebuilt(study, [good, audited], curves)) != memory_of(brain)
+
+
 def test_the_median_rule_prunes_what_is_worse_than_half_and_decides_once() -> None:
     brain = Brain(make_study(rule="median", max_trials=100, first=(FIRST[0],) * 7))
     for number in range(5):

@@ -13,11 +13,12 @@ from sweeps import cli
 from sweeps.attempt import Place
 from sweeps.home import Home
 from sweeps.run import begun, driving, opened, prepared
+from sweeps.session import Forced
 from sweeps.study import load_study
 from sweeps.sweep import run_locally
 from trainable.trial import run_trial
 
-COMMANDS = ("run", "plan", "status", "stop", "trial", "report", "sync", "ui", "studies")
+COMMANDS = ("run", "claims", "plan", "status", "stop", "trial", "report", "sync", "ui", "studies")
 
 
 @pytest.fixture(scope="module")
@@ -124,3 +125,17 @@ def test_an_unknown_study_is_told_apart_from_one_that_has_begun(finished_study: 
     assert "has not begun" in done.stderr
     assert "smoke" in done.stderr
     assert sweep(finished_study, "stop", "smoke").returncode == 0
+
+
+@pytest.mark.parametrize(("error", "code", "said"), [
+    (KeyboardInterrupt, 5, "The same command goes on: mixup-sweep run smoke"), (Forced, 130, "")])
+def test_an_interrupt_before_there_is_a_sweep_is_no_second_one(monkeypatch: pytest.MonkeyPatch, error: type, code: int, said: str,
+                                                               capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> None:
+        raise error
+    monkeypatch.setattr(cli, "app", interrupted)
+    monkeypatch.setattr(sys, "argv", ["mixup-sweep", "run", "smoke"])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == code
+    assert said in capsys.readouterr().out

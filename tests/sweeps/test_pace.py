@@ -49,3 +49,13 @@ def test_more_trials_than_planned_are_not_shown_as_more_than_all() -> None:
         pace.see(trial(key=f"s{number}", state=FINISHED))
     assert pace.num_planned(SEARCH) == 3
     assert pace.seconds_left() in (0.0, None)
+
+
+def test_a_race_is_expected_in_the_middle_of_its_bounds_until_it_is_known_better() -> None:
+    pace = Pace((Workload(capacity="width=1", num_search=0, num_measure=10, max_epochs=20, fewest_measure=4),))
+    pace.see(trial(stage=MEASURE, state=FINISHED, last_epoch=10, metrics={"cost/seconds": 20.0}))
+    assert (pace.num_planned(MEASURE), pace.seconds_left()) == (10, pytest.approx(20.0 * 6))
+    pace.races["width=1"] = (4, 6)
+    assert (pace.num_planned(MEASURE), pace.seconds_left()) == (6, pytest.approx(20.0 * 4))
+    pace.races["width=1"] = (1, 1)
+    assert (pace.num_planned(MEASURE), pace.seconds_left()) == (1, 0.0)

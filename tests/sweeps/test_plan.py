@@ -44,6 +44,18 @@ def test_the_measure_stage_is_every_alpha_on_every_split_at_every_capacity(digit
     assert all((spec.stage, spec.origin) == ("measure", "ladder") for spec in specs)
 
 
+def test_redraws_are_staggered_on_the_first_seed_of_each_split(digits) -> None:
+    study = load_study("digits", ["measure.splits=2", "measure.seeds=2", "measure.redraws=3"])
+    assert [str(one) for one in replicates(study)] == ["1.0", "1.1", "1.0.1", "1.0.2", "2.0", "2.1", "2.0.1", "2.0.2"]
+    specs = measure_specs(study, "data", best_of(study))
+    assert len(specs) == len({spec.key for spec in specs}) == plan(study).num_measure == 3 * len(study.measure.alphas) * 8
+    assert [spec.replicate for spec in specs][:8] == replicates(study)
+    assert {spec.config["redraw"] for spec in specs} == {0, 1, 2}
+    first = [spec.key for spec in specs if spec.config["redraw"] == 0]
+    once = load_study("digits", ["measure.splits=2", "measure.seeds=2"])
+    assert first == [spec.key for spec in measure_specs(once, "data", best_of(study))]
+
+
 def test_no_measure_trial_uses_the_split_that_chose_its_setting(digits) -> None:
     assert 0 not in {spec.split for spec in measure_specs(digits, "data", best_of(digits))}
     assert [str(one) for one in replicates(digits)][:2] == ["1.0", "2.0"]

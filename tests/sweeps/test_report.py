@@ -18,6 +18,7 @@ import sweeps.report
 from sweeps.figures import figures
 from sweeps.report import HEADINGS, page, write_report
 from tests.sweeps.fake_findings import findings, matrix
+from tests.sweeps.fake_pruning import audit
 
 FAKE = runpy.run_path(str(Path(__file__).with_name("fake_results.py")))
 FULL, POOR = FAKE["full"](), FAKE["poor"]()
@@ -112,6 +113,23 @@ def test_the_data_of_each_figure_is_whole(full: Reader) -> None:
 def test_every_number_of_the_curves_can_be_read_without_a_script(full: Reader) -> None:
     assert sum(tag == "tr" for tag, _ in full.elements) > 3 + 21
     assert "noscript" in [tag for tag, _ in full.elements]
+
+
+@pytest.mark.usefixtures("short_plotly")
+def test_pruning_has_a_section_between_the_search_and_the_run_where_there_is_any() -> None:
+    found = Reader(page(replace(FULL, pruning=audit())))
+    ids = [attrs["id"] for tag, attrs in found.elements if tag == "section"]
+    assert ids[ids.index("search"):ids.index("run") + 1] == ["search", "pruning", "run"]
+    assert "wrongly stopped (%)" in found.said
+    assert "How early a trial's rank is known" in found.said
+    assert "pruning" not in [attrs["id"] for tag, attrs in Reader(page(FULL)).elements if tag == "section"]
+
+
+@pytest.mark.usefixtures("short_plotly")
+def test_a_young_audit_of_pruning_says_that_it_has_too_little() -> None:
+    said = Reader(page(replace(FULL, pruning=audit(3, ("w",))))).said
+    assert "not enough data (n" in said
+    assert not re.search(r"\b(nan|None|undefined)\b", said)
 
 
 @pytest.mark.parametrize("name", sorted(POOR))

@@ -12,7 +12,7 @@ import pytest
 
 from sweeps import session as room
 from sweeps.records import FINISHED, End, Report, TrialSpec
-from sweeps.session import Finished, Session, signals
+from sweeps.session import Finished, Forced, Session, signals
 from trainable.errors import InfrastructureError
 
 
@@ -178,6 +178,6 @@ def test_the_first_signal_stops_the_second_raises_and_handlers_are_put_back(numb
         os.kill(os.getpid(), number)
         assert sweep.stopping
         assert sweep.notes == [f"stopped by {signal.Signals(number).name}"]
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(Forced):
             os.kill(os.getpid(), number)
     assert {one: signal.getsignal(one) for one in before} == before

@@ -25,13 +25,14 @@ from sweeps.records import (
     PRUNED,
     RUNNING,
     SEARCH,
+    WOULD_PRUNE,
     End,
     Report,
     Row,
     TrialRecord,
     TrialSpec,
 )
-from sweeps.sweep import Sweep, run_locally
+from sweeps.sweep import Sweep, is_audited, run_locally
 
 SMALL = runpy.run_path(str(Path(__file__).with_name("small_study.py")))
 make_study, make_data, runner, value_of = SMALL["make_study"], SMALL["make_data"], SMALL["runner"], SMALL["value_of"]
@@ -238,6 +239,125 @@ def test_bad_trials_are_pruned_at_a_rung_and_nowhere_else(desk: Callable[..., De
     decided = there.ledger.decisions(there.record.id, "prune")
     assert [decision.detail["epoch"] for decision in decided] == [trial.last_epoch for trial in pruned]
     assert len(there.trials(SEARCH)) == 12
+
+
+def audited_study(share: float, **changes: Any) -> dict[str, Any]:
+    """What makes a study of one capacity that prunes hard and audits so much of it."""
+    search = make_study(max_trials=12, rule="asha").search
+    return {"capacities": (0.5,), "search": replace(search, prune=replace(search.prune, audit=share)), **changes}
+
+
+def run_by_rungs(there: Desk, num_reports: int = 10**6) -> None:
+    """Run what is left as a worker would, a report a rung; at most so many reports."""
+    while not there.sweep.done:
+        spec = there.sweep.next_trial()
+        known, began = there.ledger.trial(there.record.id, spec.key).last_epoch, there.clock
+        for epoch in (*there.sweep.rungs(spec), spec.config["epochs"]):
+            if epoch <= known:
+                continue
+            if num_reports == 0:
+                return
+            num_reports -= 1
+            end = End(state=FINISHED) if epoch == spec.config["epochs"] else None
+            if there.sweep.record(report(spec, 1, epoch, token=f"{spec.key} {began}", end=end, started_at=began)):
+                break
+
+
+def would_prune(there: Desk) -> dict[str, int]:
+    """Trial key -> the epoch at which the rule would have stopped it, of the trials that run on."""
+    key_of = {trial.id: trial.key for trial in there.trials()}
+    return {key_of[one.trial_id]: one.detail["epoch"] for one in there.ledger.decisions(there.record.id, WOULD_PRUNE)}
+
+
+def pruned_at(there: Desk) -> dict[str, int]:
+    return {trial.key: trial.last_epoch for trial in there.trials() if trial.state == PRUNED}
+
+
+def test_without_an_audit_every_trial_to_be_stopped_is(desk: Callable[..., Desk]) -> None:
+    there = desk(**audited_study(0.0))
+    run_by_rungs(there)
+    assert would_prune(there) == {}
+    assert len(pruned_at(there)) > 3
+
+
+def test_an_audited_trial_is_never_stopped_and_the_others_are_judged_as_if_it_had_been(tmp_path: Path) -> None:
+    """The sampler is a random one, which learns nothing: both runs ask the same, and differ in who is stopped alone."""
+    stopped, whole, part = (Desk(tmp_path / name, make_study(**audited_study(share)))
+                            for name, share in (("none", 0.0), ("all", 1.0), ("half", 0.5)) if not (tmp_path / name).mkdir())
+    for there in (stopped, whole, part):
+        run_by_rungs(there)
+    assert [trial.setting for trial in whole.trials(SEARCH)] == [trial.setting for trial in stopped.trials(SEARCH)]
+    assert would_prune(whole) == pruned_at(stopped) == would_prune(part) | pruned_at(part)
+    assert pruned_at(whole) == {}
+    assert {trial.state for trial in whole.trials(SEARCH)} == {FINISHED}
+    assert all(trial.last_epoch == trial.config["epochs"] for trial in whole.trials(SEARCH))
+    assert set(would_prune(part)) == {key for key in would_prune(whole) if is_audited(part.study, key)}
+    assert would_prune(part)
+    assert pruned_at(part)
+    values = [one.detail["value"] for one in whole.ledger.decisions(whole.record.id, WOULD_PRUNE)]
+    assert values == [one.detail["value"] for one in stopped.ledger.decisions(stopped.record.id, "prune")]
+
+
+@pytest.mark.parametrize("num_reports", [3, 8, 14])
+def test_a_restart_changes_no_decision_of_the_audit(tmp_path: Path, num_reports: int) -> None:
+    for name in ("unbroken", "broken"):
+        (tmp_path / name).mkdir()
+    unbroken, broken = (Desk(tmp_path / name, make_study(**audited_study(0.5))) for name in ("unbroken", "broken"))
+    run_by_rungs(unbroken)
+    run_by_rungs(broken, num_reports)
+    broken = broken.again()
+    run_by_rungs(broken)
+    assert would_prune(broken) == would_prune(unbroken)
+    assert pruned_at(broken) == pruned_at(unbroken)
+    assert [trial.setting for trial in broken.trials()] == [trial.setting for trial in unbroken.trials()]
+
+
+def test_an_audit_that_began_is_kept_where_a_resumed_study_audits_nothing(desk: Callable[..., Desk]) -> None:
+    there = desk(**audited_study(1.0))
+    while not would_prune(there):
+        run_by_rungs(there, 1)
+    (key, epoch), = would_prune(there).items()
+    later = there.again(search=audited_study(0.0)["search"])
+    run_by_rungs(later)
+    assert would_prune(later) == {key: epoch}
+    assert later.ledger.trial(later.record.id, key).state == FINISHED
+    assert pruned_at(later)
+
+
+def test_an_audited_trial_tells_the_search_its_true_end(desk: Callable[..., Desk]) -> None:
+    there = desk(**audited_study(1.0))
+    run_by_rungs(there)
+    for brain in (there.sweep.brain, there.again().sweep.brain):
+        told = brain._searches["width=0.5"]._study.get_trials(deepcopy=False)
+        assert {one.state.name for one in told} == {"COMPLETE"}
+        for one, trial in zip(told, there.again().trials(SEARCH), strict=True):
+            assert one.value == pytest.approx(value_of(trial.config) * (1 + 1 / trial.config["epochs"]), rel=1e-12)
+
+
+def test_the_answer_holds_the_audit_of_what_the_ledger_says(desk: Callable[..., Desk]) -> None:
+    there = desk(**audited_study(0.5))
+    run_by_rungs(there)
+    found = results_of(there.ledger, there.record_now(), str(there.folder)).pruning
+    whole, = found.groups
+    assert (found.rule, found.audit, found.rungs) == ("asha", 0.5, (40, 80))
+    assert whole.num_trials == 12
+    assert whole.num_stopped == len(would_prune(there)) + len(pruned_at(there))
+    assert whole.wrong.n == len(would_prune(there))
+    saved = sum(trial.config["epochs"] - trial.last_epoch for trial in there.trials() if trial.state == PRUNED)
+    assert whole.epochs_saved == saved > 0
+    nothing = there.again(search=make_study().search, name="unpruned")
+    assert results_of(nothing.ledger, nothing.record_now(), str(there.folder)).pruning is None
+
+
+def test_who_audits_is_drawn_by_seed_and_key_alone() -> None:
+    def drawn(share: float, seed: int = 0) -> set[int]:
+        study = make_study(seed=seed, **audited_study(share))
+        return {number for number in range(2000) if is_audited(study, f"key{number}")}
+    assert drawn(0.0) == set()
+    assert len(drawn(1.0)) == 2000
+    assert drawn(0.1) == drawn(0.1) < drawn(0.3)
+    assert drawn(0.1) != drawn(0.1, seed=1)
+    assert abs(len(drawn(0.1)) - 200) < 4 * (2000 * 0.1 * 0.9) ** 0.5
 
 
 def test_measure_trials_are_never_pruned(desk: Callable[..., Desk]) -> None:

@@ -105,6 +105,22 @@ def batches(made, epoch=1):
     return seen
 
 
+@pytest.mark.parametrize(("changes", "moved"), [
+    ({"alpha": 1.0}, True), ({"alpha": 0.0}, False), ({"alpha": 1.0, "method": "cutmix", "lam_per": "sample"}, True),
+    ({"alpha": 1.0, "method": "manifold_mixup"}, True), ({"method": "noise", "noise_std": 0.3}, True),
+    ({"alpha": 1.0, "method": "approximate_mixup"}, True), ({"alpha": 1.0, "method": "shrunk_erm"}, False),
+], ids=str)
+def test_a_redraw_moves_what_is_mixed_and_nothing_else(changes, moved):
+    first, redrawn = (learner(dropout=0.3, **changes, redraw=redraw) for redraw in (0, 1))
+    assert torch.equal(weights(first.model), weights(redrawn.model))
+    for one, other in zip(batches(learner(**changes)), batches(learner(**changes, redraw=1)), strict=True):
+        assert torch.equal(one[0].images_BCHW, other[0].images_BCHW)
+        assert torch.equal(one[0].labels_B, other[0].labels_B)
+    for made in (first, redrawn):
+        made.train_epoch(1)
+    assert torch.equal(weights(first.model), weights(redrawn.model)) is not moved
+
+
 def test_two_alphas_share_weights_order_pairing_and_dropout():
     one, other = learner(alpha=0.2, dropout=0.5), learner(alpha=8.0, dropout=0.5)
     assert torch.equal(weights(one.model), weights(other.model))

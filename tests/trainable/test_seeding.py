@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainable.seeding import numpy_stream, stream_seed, torch_stream
+from trainable.seeding import numpy_stream, replicate_names, stream_seed, torch_stream
 
 NAMES = [("order", 0, 0, 1), ("order", 0, 0, 2), ("order", 0, 1, 1), ("order", 1, 0, 1), ("pairing", 0, 0, 1),
          ("order", "0", 0, 1), ("a", "b"), ("ab",), ("a,b",), ("",), ()]
@@ -47,6 +47,14 @@ def test_streams_of_different_names_differ_and_of_equal_names_agree(draw):
 def test_a_name_that_is_neither_text_nor_a_whole_number_is_refused(name):
     with pytest.raises(TypeError, match="named by text and whole numbers"):
         stream_seed(0, name)
+
+
+def test_a_redraw_changes_the_streams_of_mixing_and_no_other():
+    kept = ("order", "init", "dropout", "augment", "augment_partner", "augment_others", "global")
+    for names, count in (("pairing", "lam", "box", "layer", "others", "noise"), 3), (kept, 1):
+        for name in names:
+            assert replicate_names(name, 1, 2, 0) == (name, 1, 2)
+            assert len({stream_seed(0, *replicate_names(name, 1, 2, redraw), 1) for redraw in range(3)}) == count
 
 
 def test_global_generators_are_left_alone():

@@ -109,6 +109,29 @@ def test_predictions_that_do_not_fit_cost_the_decomposition_and_are_told(made: S
     assert any("width=0.25, alpha 0: no bias and variance" in note for note in found.notes)
 
 
+def test_predictions_that_are_missing_or_refused_are_left_out_and_counted(made: SimpleNamespace) -> None:
+    def load(trial: TrialRecord) -> np.ndarray | str | None:
+        return {1: None, 2: "of other data", 5: "of other data"}.get(trial.id, made.predictions(trial))
+
+    found = analyse(made.Study(), made.whole_ladder(), {}, [], load, made.LABELS_N)
+    first = found.capacities[0].points[0]
+    assert [parts.num_models for parts in first.decompositions] == [2, 2]
+    assert first.variance is not None
+    assert ("width=0.25, alpha 0: predictions of 2 of 4 trials are left out of bias and variance (1 missing, 1 of other data)."
+            in found.notes)
+
+
+def test_redraws_give_all_three_parts_of_the_variance(made: SimpleNamespace) -> None:
+    trials = [replace(trial, repeat=max(0, trial.repeat - 1), config={**trial.config, "redraw": int(trial.repeat == 1)})
+              for trial in made.whole_ladder(seeds=3)]  # repeats 0 1 2 are now draws 0 and 1 of the first seed, and the second
+    study = made.Study(measure=made.Measure(seeds=2, redraws=2))
+    found = analyse(study, trials, {}, [], made.predictions, made.LABELS_N)
+    for parts in found.capacities[0].points[1].decompositions:
+        assert (parts.num_splits, parts.num_seeds, parts.num_models) == (4, 8, 12)
+        assert parts.variance.value == pytest.approx(parts.data.value + parts.init.value + parts.mixing.value)
+        assert parts.mixing.low < parts.mixing.value < parts.mixing.high
+
+
 def test_without_test_labels_there_is_no_decomposition(made: SimpleNamespace) -> None:
     found = analyse(made.Study(), made.whole_ladder(), {}, [], made.predictions, None)
     assert all(point.bias2 is None and point.kl_variance is None for point in found.capacities[0].points)

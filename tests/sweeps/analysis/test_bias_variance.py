@@ -3,6 +3,8 @@
 Axes: M models, N test examples, K classes, S splits.
 """
 
+import weakref
+
 import numpy as np
 import pytest
 
@@ -121,15 +123,96 @@ def test_overlap_widens_the_interval_and_moves_no_value() -> None:
     assert wide.high - wide.low == pytest.approx(2**0.5 * (plain.high - plain.low))
 
 
-def test_reading_in_blocks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    models = flat(simulate(3, 2))
-    whole = decompose(*models, LABELS_N)
-    monkeypatch.setattr(bias_variance, "BLOCK_NUMBERS", 7 * 6 * NUM_CLASSES)
-    blocks = decompose(*models, LABELS_N)
-    for one, other in zip(whole, blocks, strict=True):
-        for name in ("bias", "variance", "init", "data"):
-            assert getattr(one, name).value == pytest.approx(getattr(other, name).value, rel=1e-10)
-            assert getattr(one, name).high == pytest.approx(getattr(other, name).high, rel=1e-8)
+def redrawn(num_splits: int, draw: int, sds: tuple[float, float, float]) -> tuple[list[int], list[int], list[np.ndarray]]:
+    """(splits, repeats, log-probabilities) of the staggered design: on each split a seed drawn twice, and one once."""
+    stream, shape = np.random.default_rng(draw), (NUM_EXAMPLES, NUM_CLASSES)
+    centre = 2 * np.random.default_rng(8).standard_normal(shape)
+    split = centre + sds[0] * stream.standard_normal((num_splits, 1, *shape))
+    seed = split + sds[1] * stream.standard_normal((num_splits, 2, *shape))
+    z = seed[:, [0, 0, 1]] + sds[2] * stream.standard_normal((num_splits, 3, *shape))
+    models = (z - logsumexp(z)[..., None]).reshape(-1, *shape)
+    return np.repeat(np.arange(num_splits), 3).tolist(), [0, 0, 1] * num_splits, list(models)
+
+
+def test_small_noise_of_known_size_is_recovered_in_all_three_parts_for_both_losses() -> None:
+    sds, num_draws = (0.10, 0.07, 0.05), 150
+    found = []
+    for draw in range(num_draws):
+        splits, repeats, models = redrawn(4, draw, sds)
+        found.append([[parts.data.value, parts.init.value, parts.mixing.value]
+                      for parts in decompose(splits, models, LABELS_N, repeats=repeats)])
+    centred = 2 * np.random.default_rng(8).standard_normal((NUM_EXAMPLES, NUM_CLASSES))
+    p_NK = np.exp(centred - logsumexp(centred)[:, None])
+    jacobian_NKK = p_NK[:, :, None] * (np.eye(NUM_CLASSES) - p_NK[:, None, :])
+    slopes = np.array([(jacobian_NKK**2).sum(axis=(1, 2)).mean(), (1 - (p_NK**2).sum(axis=1)).mean() / 2])
+    truth = slopes[:, None] * np.square(sds)
+    errors = np.std(found, axis=0) / np.sqrt(num_draws)
+    assert (np.abs(np.mean(found, axis=0) - truth) < 4 * errors + 0.02 * truth).all()  # 2 %: the noise is small, not nil
+    assert (errors < 0.05 * truth).all()
+
+
+class OneAtATime(list):
+    """Models that are made when they are asked for, and counts how many are alive."""
+
+    alive = most = 0
+
+    def __getitem__(self, place: int) -> np.ndarray:
+        found = super().__getitem__(place).copy()
+        type(self).alive += 1
+        type(self).most = max(self.alive, self.most)
+        weakref.finalize(found, self.gone)
+        return found
+
+    @classmethod
+    def gone(cls) -> None:
+        cls.alive -= 1
+
+
+def test_models_are_read_one_at_a_time_whatever_their_number() -> None:
+    splits, repeats, models = redrawn(6, 0, (1.0, 0.6, 0.4))
+    lazy = OneAtATime(models)
+    assert decompose(splits, lazy, LABELS_N, repeats=repeats) == decompose(splits, models, LABELS_N, repeats=repeats)
+    assert (lazy.most, lazy.alive) == (2, 0)  # the next one is read before the name of the last one is let go
+
+
+@pytest.mark.parametrize("loss", [0, 1])
+def test_streaming_equals_the_formulas_on_all_models_at_once(loss: int) -> None:
+    splits, repeats, models = redrawn(5, 1, (1.0, 0.6, 0.4))
+    stack = np.stack(models).reshape(5, 3, NUM_EXAMPLES, NUM_CLASSES)
+    x, phi = (np.exp(stack), bias_variance.square) if loss == 0 else (stack, logsumexp)
+    mixing = (phi(x[:, :2]).sum(axis=1) - 2 * phi(x[:, :2].mean(axis=1))).mean(axis=0)  # of 1 degree of freedom a split
+    seeds = 2 * phi(x[:, :2].mean(axis=1)) + phi(x[:, 2])
+    within = (seeds - 3 * phi(x.mean(axis=1))).sum(axis=0)
+    init = (within - 5 * mixing) / (15 - 5 * (4 + 1) / 3)
+    between = 3 * (phi(x.mean(axis=1)).sum(axis=0) - 5 * phi(x.mean(axis=(0, 1))))
+    data = (between - 4 * mixing - (5 * 5 / 3 - 5 * 5 / 15) * init) / (15 - 5 * 9 / 15)
+    found = decompose(splits, models, LABELS_N, repeats=repeats)[loss]
+    for part, expected in ((found.data, data), (found.init, init), (found.mixing, mixing), (found.variance, data + init + mixing)):
+        assert part.value == pytest.approx(expected.mean(), rel=1e-9)
+    order = np.random.default_rng(0).permutation(15)
+    mixed = decompose([splits[place] for place in order], [models[place] for place in order], LABELS_N,
+                      repeats=[repeats[place] for place in order])[loss]
+    assert mixed.data.value == pytest.approx(found.data.value, rel=1e-9)
+
+
+def test_models_that_are_not_there_leave_the_design() -> None:
+    splits, repeats, models = redrawn(4, 2, (1.0, 0.6, 0.4))
+    gone = {1, 3, 4, 5}  # a redraw, and a whole split
+    kept = [place for place in range(12) if place not in gone]
+    found = decompose(splits, [None if place in gone else model for place, model in enumerate(models)], LABELS_N, repeats=repeats)
+    assert found == decompose([splits[place] for place in kept], [models[place] for place in kept], LABELS_N,
+                              repeats=[repeats[place] for place in kept])
+    assert (found[0].num_models, found[0].num_splits, found[0].num_seeds) == (8, 3, 6)
+    assert decompose([1, 2], [None, None], LABELS_N)[0].num_models == 0
+
+
+def test_the_classes_add_up_to_the_whole() -> None:
+    for found in decompose(*flat(simulate(4, 2)), LABELS_N):
+        assert [one.label for one in found.by_class] == sorted(set(LABELS_N.tolist()))
+        shares = np.array([one.num_examples for one in found.by_class]) / NUM_EXAMPLES
+        assert shares @ [one.bias.value for one in found.by_class] == pytest.approx(found.bias.value, rel=1e-9)
+        assert shares @ [one.variance.value for one in found.by_class] == pytest.approx(found.variance.value, rel=1e-9)
+        assert all(one.variance.low < one.variance.value < one.variance.high for one in found.by_class)
 
 
 def test_half_precision_is_close_to_double() -> None:

@@ -30,6 +30,18 @@ def test_the_table_averages_repeats_within_a_split_and_leaves_gaps_as_nan(made: 
     assert table_SA == pytest.approx(np.array(expected), nan_ok=True)
 
 
+def test_redraws_count_within_their_seed_and_are_no_duplicates(made: SimpleNamespace) -> None:
+    def config(redraw: int) -> dict[str, object]:
+        return {"alpha": 0.0, "split_kind": "disjoint", "redraw": redraw}
+    trials = [made.rung(1, "width=1", 0.0, 1, metrics={"val/error": 0.5}, repeat=1, config=config(0)),
+              made.rung(2, "width=1", 0.0, 1, metrics={"val/error": 0.3}, config=config(1)),
+              made.rung(3, "width=1", 0.0, 1, metrics={"val/error": 0.1})]
+    ladder = build_ladder("width=1", trials, made.Measure(splits=1, seeds=2, redraws=2))
+    assert [str(trial.replicate) for trial in ladder.trials(0.0)] == ["1.0", "1.0.1", "1.1"]
+    assert ladder.table({}, "val/error")[0, 0] == pytest.approx((0.2 + 0.5) / 2)
+    assert (ladder.missing(0.0), ladder.missing(1.0)) == (0, 3)
+
+
 def test_rungs_measured_but_no_longer_planned_stay(made: SimpleNamespace) -> None:
     trials = [made.rung(1, "width=1", 10.0, 1)]
     assert build_ladder("width=1", trials, made.Measure(alphas=(0.0,))).alphas == (0.0, 10.0)

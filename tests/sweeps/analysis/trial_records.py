@@ -20,11 +20,18 @@ class Measure:
     splits: int = 4
     seeds: int = 1
     arms: dict[str, dict[str, Any]] = field(default_factory=dict)
+    redraws: int = 1
+    until: Any = None
+
+    @property
+    def num_replicates(self) -> int:
+        return self.splits * (self.seeds + self.redraws - 1)
 
 
 @dataclass
 class Capacity:
     label: str
+    fields: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass

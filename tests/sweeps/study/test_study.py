@@ -32,7 +32,7 @@ def test_one_key_is_enough_and_all_others_have_defaults(load) -> None:
     assert study.measure.alphas == (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 32.0)
     assert (study.measure.splits, study.measure.seeds, study.measure.at) == (4, 1, "best")
     assert (study.search.sampler, study.search.max_trials, study.search.max_hours) == ("tpe", 16, None)
-    assert dataclasses.astuple(study.search.prune) == ("asha", 0.4, 2)
+    assert dataclasses.astuple(study.search.prune) == ("asha", 0.4, 2, 0.1)
     assert dataclasses.astuple(study.compute) == (1, "auto", None, 2)
     assert (study.objective, study.tolerance, study.data_root, study.download) == ("val/error", 0.1, None, False)
 
@@ -163,7 +163,7 @@ def test_first_settings_may_be_given(load) -> None:
 
 MAY_CHANGE = ["search.max_trials=99", "search.max_hours=3", "measure.splits=9", "measure.seeds=3", "measure.alphas=[0, 5]",
               "compute.cpus=2", "compute.gpus=1", "compute.max_concurrent=3", "compute.retries=9", "tolerance=0.5",
-              "data.root=/elsewhere", "data.download=true"]
+              "data.root=/elsewhere", "data.download=true", "search.prune.audit=0", "search.prune.audit=1"]
 MAY_NOT_CHANGE = ["name=other", "seed=1", "data.name=cifar10", "data.label_noise=0.3", "data.train_size=900",
                   "model.name=mlp", "model.capacity.width=[0.5, 1]", "train.lr=0.2", "train.lam_per=sample",
                   "space.alpha.high=33", "space.dropout=0.1", "space.momentum={low: 0.1, high: 0.9}", "search.sampler=random",

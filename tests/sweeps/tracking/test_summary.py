@@ -8,6 +8,7 @@ import pytest
 
 from sweeps.tracking.content import legal_key
 from sweeps.tracking.summary import Summary, capacity_keys, describe
+from tests.sweeps.fake_pruning import audit
 from tests.sweeps.fake_results import full, poor
 
 
@@ -51,6 +52,17 @@ def test_labels_that_mlflow_cannot_tell_apart_get_a_number() -> None:
     results = full()
     twins = tuple(replace(results.capacities[0], capacity=label) for label in ("w=1", "w_1", "w:1"))
     assert capacity_keys(replace(results, capacities=twins)) == ["w_1", "w_1_2", "w_1_3"]
+
+
+def test_the_audit_of_pruning_is_a_table_with_a_row_a_group_and_percentage() -> None:
+    assert describe(full()).pruning == {}
+    table = describe(replace(full(), pruning=audit())).pruning
+    assert {len(column) for column in table.values()} == {6 * 9}
+    assert table["group"][0] == "width=0.25"
+    percents = zip(table["percent_of_epochs"], table["is_rung"], strict=True)
+    assert [percent for percent, is_rung in percents if is_rung] == [40, 80] * 6
+    assert set(table["num_stopped"]) >= {10, 20}
+    json.dumps(describe(replace(full(), pruning=audit(3, ("w",)))).to_dict(), allow_nan=False)
 
 
 def test_a_summary_survives_json() -> None:
