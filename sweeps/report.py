@@ -71,10 +71,11 @@ def page(results: StudyResults) -> str:
 
 
 def headings(results: StudyResults) -> dict[str, str]:
-    """The sections of this page; diagnostics and pruning have one where there are any."""
+    """The sections of this page; diagnostics and pruning have one where there are any, capacity unless there is only one."""
     extra = {SEARCH: (DIAGNOSTICS_ID, "Diagnostics") if results.findings else None,
              RUN: (PRUNING, "Pruning") if results.pruning else None}
-    return dict(item for name, heading in HEADINGS.items() for item in (extra.get(name), (name, heading)) if item)
+    found = dict(item for name, heading in HEADINGS.items() for item in (extra.get(name), (name, heading)) if item)
+    return {name: heading for name, heading in found.items() if name != CAPACITY or len(results.capacities) != 1}
 
 
 def _digest(script: str) -> str:
@@ -142,7 +143,8 @@ def _answer(results: StudyResults) -> str:
 
 
 def _conjecture(results: StudyResults, start: str = "") -> str:
-    told = [(start, results.conjecture), *([("<b>And longer training?</b> ", results.training)] if results.training else [])]
+    asked = [(start, results.conjecture)] if len(results.capacities) != 1 else []
+    told = [*asked, *([("<b>And longer training?</b> ", results.training)] if results.training else [])]
     return "".join(f"<p>{before}{_badge(found.verdict)} {_pretty(found.text)}</p>" for before, found in told)
 
 
