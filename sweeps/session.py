@@ -107,13 +107,15 @@ def signals(session: Session) -> Iterator[None]:
 
     def handle(number: int, _frame: FrameType | None) -> None:
         if session.sweep.stopping:
-            raise Forced
+            raise KeyboardInterrupt
         session.sweep.notes.append(f"stopped by {signal.Signals(number).name}")
         session.stop()
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
+    except KeyboardInterrupt as error:  # ours, or what Ray makes of it on its way through C code
+        raise Forced from error
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

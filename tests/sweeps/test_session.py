@@ -178,6 +178,6 @@ def test_the_first_signal_stops_the_second_raises_and_handlers_are_put_back(numb
         os.kill(os.getpid(), number)
         assert sweep.stopping
         assert sweep.notes == [f"stopped by {signal.Signals(number).name}"]
-        with pytest.raises(Forced):
-            os.kill(os.getpid(), number)
+    with pytest.raises(Forced), signals(session):
+        os.kill(os.getpid(), number)
     assert {one: signal.getsignal(one) for one in before} == before
