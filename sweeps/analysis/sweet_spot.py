@@ -50,9 +50,10 @@ def sweet_spot(
         power=needed, advice=advise(verdict, needed, overlap, ladder, in_set_A))
 
 
-def critical(num_arms: int, df: float, level: float) -> float:
+def critical(num_arms: int, df_D: np.ndarray, level: float) -> np.ndarray:
     """How many standard errors a rival must lead by: one-sided, shared between the A-1 rivals (Bonferroni)."""
-    return t_quantile(1 - (1 - level) / (num_arms - 1), df)
+    bound_D: np.ndarray = stdtrit(df_D, 1 - (1 - level) / (num_arms - 1))
+    return bound_D
 
 
 def confidence_set(arms: PairedArms, level: float = LEVEL) -> np.ndarray:
@@ -64,7 +65,7 @@ def confidence_set(arms: PairedArms, level: float = LEVEL) -> np.ndarray:
 
 def best_rungs(effect_DA: np.ndarray, errors_DAA: np.ndarray, df_D: np.ndarray, level: float = LEVEL) -> np.ndarray:
     """The confidence sets of many tables, (D, A): no rival leads by more than the bound of standard errors."""
-    bound_D = stdtrit(df_D, 1 - (1 - level) / (effect_DA.shape[1] - 1))
+    bound_D = critical(effect_DA.shape[1], df_D, level)
     lag_DAA = effect_DA[:, :, None] - effect_DA[:, None, :]
     inside: np.ndarray = (lag_DAA <= bound_D[:, None, None] * errors_DAA).all(axis=2)
     return inside
