@@ -138,7 +138,7 @@ def test_a_full_page_draws_everything_quietly_at_every_width(
         browser: Browser, tmp_path: Path, width: int, scheme: str) -> None:
     results = FAKE["full"]()
     browser.open(write_report(results, tmp_path / "index.html"), width, scheme=scheme)
-    assert browser.value(COUNT_DRAWN) == len(figures(results))
+    assert browser.until(f"{COUNT_DRAWN} === {len(figures(results))}"), browser.value(COUNT_DRAWN)
     assert browser.requests() == []
     assert browser.complaints() == []
     assert browser.value("document.documentElement.scrollWidth") <= width, "the page itself never scrolls sideways"
@@ -149,7 +149,7 @@ def test_a_full_page_draws_everything_quietly_at_every_width(
 def test_a_poor_answer_still_makes_a_quiet_page(browser: Browser, tmp_path: Path, name: str) -> None:
     results = FAKE["poor"]()[name]
     browser.open(write_report(results, tmp_path / "index.html"), 400)
-    assert browser.value(COUNT_DRAWN) == len(figures(results))
+    assert browser.until(f"{COUNT_DRAWN} === {len(figures(results))}"), browser.value(COUNT_DRAWN)
     assert (browser.requests(), browser.complaints()) == ([], [])
     assert browser.value("document.documentElement.scrollWidth") <= 400
 

@@ -1,0 +1,36 @@
+"""What the commands share: the application, the options that several take, the exit codes, and how a study is named.
+
+Owns no command. Exit codes: 0 done, 2 wrong usage or study, 3 done but more trials failed than the study tolerates,
+4 infrastructure, 5 interrupted and resumable, 130 interrupted twice.
+"""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sweeps.redaction import redact
+from sweeps.study import load_study, studies_shipped
+
+USAGE, FAILURES, INFRASTRUCTURE, INTERRUPTED, INTERRUPTED_TWICE = 2, 3, 4, 5, 130
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
+                  help="Hyper-parameter sweeps for mixup training: alpha's sweet spot, with an interval, per capacity.")
+
+StudyName = Annotated[str, typer.Argument(help="a ready study by name, or the path of a study file")]
+Sets = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change one key; may be repeated")]
+LedgerUrl = Annotated[str | None, typer.Option("--ledger", help="database of the ledger, if not under SWEEP_HOME")]
+TrackingUri = Annotated[str | None, typer.Option("--tracking-uri", help="MLflow database or server")]
+Storage = Annotated[str | None, typer.Option("--storage", help="folder or URL that the driver and all workers reach")]
+
+
+def name_of(study: str) -> str:
+    """The name a study goes by in the ledger: of a file, the name it gives itself."""
+    return load_study(study).name if Path(study).suffix in (".yaml", ".yml") or study in studies_shipped() else study
+
+
+def command_line() -> str:
+    """The command as it was given, without credentials: what a person types to go on."""
+    return redact(shlex.join(["mixup-sweep", *sys.argv[1:]]))
