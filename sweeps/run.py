@@ -19,6 +19,7 @@ from sweeps.fork import ways_out
 from sweeps.forking import begin_fork, donors_of
 from sweeps.home import Home
 from sweeps.ledger import Ledger
+from sweeps.ledger_copies import copying, restore
 from sweeps.pace import Pace, Workload
 from sweeps.plan_cost import fewest_trials, num_trials
 from sweeps.progress import Progress
@@ -90,9 +91,10 @@ def run_study(study: Study, home: Home, options: RunOptions, follow: Follow) -> 
     if not options.defer_tracking:
         tracking.check(home.tracking_uri)
     source = prepared(study)
-    with joined(options.address, source), opened(home) as ledger:
+    with joined(options.address, source), restored(home, study.name, options.say) as ledger:
         record = registered(study, ledger, source, options)
-        with driving(ledger, record):
+        with copying(home, study.name, options.say) as begin_copies, driving(ledger, record):
+            begin_copies()
             sweep = begun(study, ledger, record, source, home)
             tracker = tracking.Tracker(home.ledger, home.tracking_uri, study.name, home.artifacts)
             try:
@@ -238,6 +240,15 @@ def opened(home: Home) -> Iterator[Ledger]:
         yield ledger
     finally:
         ledger.close()
+
+
+@contextmanager
+def restored(home: Home, study: str, say: Callable[[str], None]) -> Iterator[Ledger]:
+    """The ledger, open for writing, from its copy in the storage where it is not here."""
+    if told := restore(home, study, time.time()):
+        say(told)
+    with opened(home) as ledger:
+        yield ledger
 
 
 @contextmanager
