@@ -44,7 +44,7 @@ def file_of(url: str) -> Path | None:
 
 
 def take(ledger: Path, target: Path) -> None:
-    """Write the ledger, as it is between two commits, to the new file `target`; a driver may write meanwhile. Raises sqlite3.Error."""
+    """The ledger, as it is between two commits, in the new file `target`; a driver may write meanwhile. Raises sqlite3.Error."""
     with closing(sqlite3.connect(ledger, timeout=WAIT_SECONDS)) as connection:
         connection.execute("VACUUM INTO ?", (str(target),))
 
