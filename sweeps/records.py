@@ -20,6 +20,10 @@ TRANSFER = "transfer"
 """The one diagnostic of a study that no single trial can compute: attacks made on one arm and tried on the others."""
 WOULD_PRUNE = "would_prune"
 """Kind of the decision about a trial that the pruning rule would have stopped, and that runs on to audit the rule."""
+FORKED = "forked"
+"""Kind of the decision that a trial is a copy of one of another study."""
+FORKED_FROM = "forked_from"
+"""Where a study's provenance names the study that it was forked from."""
 LADDER, ARM = "ladder", "arm: "
 """Origins of a measure trial: a rung of the ladder of alphas, or a named arm, whose name follows."""
 
@@ -73,6 +77,19 @@ class TrialSpec:
     @property
     def replicate(self) -> Replicate:
         return replicate_of(self.split, self.repeat, self.config)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copy:
+    """A finished trial of another study, taken over as the trial `spec`: `donor` is its id in the ledger, `origin` its study.
+
+    `with_decisions`: what was decided about it holds here too, since trials are stopped by the same rule.
+    """
+
+    donor: int
+    origin: str
+    spec: TrialSpec
+    with_decisions: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
