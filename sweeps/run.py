@@ -162,10 +162,10 @@ def _run_trials(sweep: "Sweep", source: "Source", home: Home, options: RunOption
     num_before = pace.num_ended(SEARCH) + pace.num_ended(MEASURE)
     with follow(pace, objective=study.objective, lag=tracker.lag) as progress:
         sweep.observers += [lambda _: pace.races.update(sweep.num_measures), progress.see]
-        tracker.start()
+        tracker.start(progress.say)
         place = Place(storage=home.storage, study=study.name, diagnostics=study.diagnostics)
         state = execute(sweep, source, place, address=options.address)
-        for text in [*sweep.notes, *sweep.observer_errors, *tracker.warnings]:
+        for text in [*sweep.notes, *sweep.observer_errors]:
             progress.say(text)
     return state == STOPPED, pace.num_ended(SEARCH) + pace.num_ended(MEASURE) - num_before
 
