@@ -146,7 +146,7 @@ def test_a_trial_whose_workers_always_die_is_given_up_and_the_sweep_goes_on(tmp_
     assert execute(sweep, make_data(), place(tmp_path), address=address, runner=deadly) == COMPLETE
     assert states(sweep) == {FAILED: 3, FINISHED: 3}
     lost = [trial for trial in sweep.ledger.trials(sweep.record_of_study.id) if trial.state == FAILED]
-    assert {(trial.failure_class, trial.setting["alpha"]) for trial in lost} == {(LOST, 0.0)}
+    assert {(trial.failure_class, trial.setting["alpha"]) for trial in lost} == {("CRASHED", 0.0)}
     assert all("died" in (trial.failure_text or "") or "worker" in (trial.failure_text or "") for trial in lost)
 
 
