@@ -66,7 +66,7 @@ class Store:
         self.path = Path(str(url.database)) if url.drivername == "sqlite" else None
         self.name = str(self.path) if self.path else _shown(url)
         self._patience_seconds = patience_seconds
-        self._is_lost = False
+        self._is_lost, self._damage = False, ""
         self._secrets = [str(text) for text in (url.password, url.query.get("password")) if text]
         options = {} if self.path else postgres.connection_options(url)
         try:
@@ -169,7 +169,9 @@ class Store:
         for secret in self._secrets:
             cause = cause.replace(secret, "***")
         if self.path and sqlite.is_damaged(error):
-            raise sqlite.damaged(self.path, cause) from None
+            # a file that a driver still writes to is a new one at every look: one copy is enough
+            self._damage = self._damage or str(sqlite.damaged(self.path, cause))
+            raise LedgerError(self._damage) from None
         if self.path and sqlite.is_locked(error):
             cause = f"another process has kept the file locked for {self._patience_seconds:g} s"
         raise LedgerError(f"ledger {self.name}: {redact(cause)}") from None

@@ -1,5 +1,6 @@
 """A ledger in a SQLite file: locked, damaged, misplaced, out of room."""
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -55,6 +56,15 @@ class TestSqliteFiles:
         path.write_bytes(content[: len(content) // 2])
         with pytest.raises(LedgerError, match="damaged"), Ledger.open(path, read_only=True) as reader:
             reader.rows(1)
+
+    def test_damage_that_is_met_again_and_again_is_copied_once_though_the_file_changes(self, path):
+        with Ledger.open(path, read_only=True) as reader:
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+            for moment in (1000, 2000, 3000):
+                os.utime(path, (moment, moment))
+                with pytest.raises(LedgerError, match="damaged"):
+                    reader.rows(1)
+            assert len(list(path.parent.glob("*.damaged-*"))) == 1
 
     def test_a_lock_is_waited_for(self, path, make):
         blocker = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
