@@ -194,10 +194,10 @@ def _run_trials(sweep: "Sweep", source: "Source", home: Home, options: RunOption
     with follow(pace, objective=study.objective, lag=tracker.lag) as progress:
         sweep.observers += [lambda _: pace.races.update(sweep.num_measures), progress.see]
         sweep.voice = progress.say
-        tracker.start()
+        tracker.start(progress.say)
         place = Place(storage=home.storage, study=study.name, diagnostics=study.diagnostics)
         state = execute(sweep, source, place, address=options.address, give_up=partial(_abandon, sweep, options))
-        for text in [*sweep.notes, *sweep.observer_errors, *tracker.warnings]:
+        for text in [*sweep.notes, *sweep.observer_errors]:
             progress.say(text)
     return state == STOPPED, pace.num_ended(SEARCH) + pace.num_ended(MEASURE) - num_before
 
@@ -269,4 +269,5 @@ def driving(ledger: Ledger, record: StudyRecord) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
-        ledger.release(record.id)
+        with suppress(LedgerError):  # it would hide why the run ended; a lease that is not given up runs out
+            ledger.release(record.id)
