@@ -18,7 +18,8 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sweeps.records import FAILED, FINISHED, MEASURE, TRANSFER, TRANSFER_REPLICATE, End, Report, Row, TrialSpec
+from sweeps.records import DISK, FAILED, FINISHED, MEASURE, TRANSFER, TRANSFER_REPLICATE, End, Report, Row, TrialSpec
+from sweeps.redaction import redact
 from sweeps.storage import checkpoint_path, predictions_path, weights_path, write_array, write_whole
 from trainable.config import TrialConfig
 from trainable.data import Source
@@ -84,6 +85,7 @@ class Attempt:
         self._token, self._started_at = uuid.uuid4().hex, time.time()
         self._rows = self._run()
         self._ended = False
+        self._notes: list[str] = []
 
     def report(self) -> Report:
         """Train on until a slice of time has passed, a rung is reached or the trial ends, and say what happened.
@@ -127,9 +129,11 @@ class Attempt:
                    findings=outcome.curves if asked else {})
 
     def _report(self, rows: list[Row], end: End | None) -> Report:
-        self._ended = end is not None
+        self._ended = end is not None and end.failure_class != DISK  # with room again, the trial goes on from its checkpoint
+        told, self._notes = self._notes, list(dict.fromkeys([*self._notes, *(redact(note) for note in self._slot.notes)]))
         return Report(key=self._spec.key, token=self._token, worker=f"{socket.gethostname()}:{os.getpid()}",
-                      node=self._place.node, device=self._place.device, started_at=self._started_at, rows=tuple(rows), end=end)
+                      node=self._place.node, device=self._place.device, started_at=self._started_at, rows=tuple(rows), end=end,
+                      notes=tuple(self._notes[len(told):]))
 
 
 def extras(spec: TrialSpec, place: Place) -> dict[str, Any]:
@@ -163,7 +167,7 @@ def _class_of(error: Exception) -> str:
     if isinstance(error, MemoryError) or any(cls.__name__ == "OutOfMemoryError" for cls in type(error).__mro__):
         return "OOM"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "DISK"
+        return DISK
     return "CRASHED"
 
 

@@ -10,10 +10,11 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from types import FrameType
 
 from sweeps.attempt import Order
-from sweeps.records import Report, last_line
+from sweeps.records import DISK, Report, last_line
 from sweeps.sweep import Sweep
 from trainable.errors import InfrastructureError
 
@@ -80,6 +81,11 @@ class Session:
 
     def record(self, trial_id: str, report: Report) -> bool:
         self._num_reports += 1
+        if report.end and report.end.failure_class == DISK:  # every other trial would meet it too, and lose its training
+            text = last_line(report.end.failure_text)
+            self.fail(InfrastructureError(f"trial {report.key} on {report.worker} found no room in the storage: {text}; "
+                                          "make room, and the same command goes on"))
+            report = replace(report, end=None)
         stop = self.sweep.record(report)
         if stop:
             self._keys.pop(trial_id, None)

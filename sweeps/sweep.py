@@ -18,6 +18,7 @@ from sweeps.records import (
     FINAL_STATES,
     INTERRUPTED,
     LOST,
+    NOTED,
     PRUNED,
     SEARCH,
     WOULD_PRUNE,
@@ -100,6 +101,9 @@ class Sweep:
                 self.lost(report.key, "the ledger refused its report")  # else it would count as running for ever
             return True
         self._tokens[report.key] = report.token
+        for note in report.notes:
+            self.ledger.decide(self.record_of_study.id, report.key, NOTED, self.clock(), {"text": note})
+            self.notes.append(f"trial {report.key}: {note}")
         self._dispatch.note_epochs(trial, [row.seconds for row in report.rows if row.epoch > known.last_epoch])
         curve = {row.epoch: row.metrics.get(self.study.objective, math.nan) for row in report.rows}
         self._curves.setdefault(trial.key, {}).update(curve)
