@@ -109,5 +109,9 @@ def test_an_untouched_study_is_one(name: str) -> None:
     assert outcome(write_document(READY[name]).encode()) is not None
 
 
+def test_a_setting_that_is_none_beside_arms_is_a_problem_and_no_crash() -> None:
+    assert outcome(b"measure: {at: {name: null}, arms: {cutmix: {method: cutmix, alpha: 1}}}\n") is None
+
+
 def test_a_refused_file_is_refused() -> None:
     assert outcome(b"seed: -1\nname: [a]\n") is None
