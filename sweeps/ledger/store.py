@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 PATIENCE_SECONDS = 45.0
 """How long a locked file, a full disk or a vanished server is waited for before it becomes a LedgerError."""
+SPENT_SECONDS = 2.0
+"""How long it is waited for again, until something has been committed or read."""
 
 
 def _nothing(_point: str) -> None:
@@ -63,6 +65,7 @@ class Store:
         self.path = Path(str(url.database)) if url.drivername == "sqlite" else None
         self.name = str(self.path) if self.path else _shown(url)
         self._patience_seconds = patience_seconds
+        self._is_spent = False
         self._secrets = [str(text) for text in (url.password, url.query.get("password")) if text]
         options = {} if self.path else postgres.connection_options(url)
         try:
@@ -137,13 +140,18 @@ class Store:
         raise StudyLocked(f"ledger {self.name}: the study is held by process {head.pid} on host {head.host}")
 
     def _patiently(self, once: Callable[[], T], patience_seconds: float | None = None) -> T:
-        deadline = time.monotonic() + (self._patience_seconds if patience_seconds is None else patience_seconds)
+        patience = self._patience_seconds if patience_seconds is None else patience_seconds
+        # What was waited for in vain once is not waited for again by each of the commits with which a run ends.
+        deadline = time.monotonic() + (min(patience, SPENT_SECONDS) if self._is_spent else patience)
         pause = 0.05
         while True:
             try:
-                return once()
+                done = once()
+                self._is_spent = False
+                return done
             except DBAPIError as error:
                 if not self._passes(error) or time.monotonic() + pause > deadline:
+                    self._is_spent = self._passes(error)
                     self._give_up(error)
             time.sleep(pause)
             pause = min(2 * pause, 1.0)
