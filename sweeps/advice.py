@@ -23,7 +23,8 @@ def advice(failures: Sequence[Mapping[str, Any]], study: Study) -> list[str]:
 def _way_out(name: str, first: str, study: Study) -> str:
     compute = study.compute
     if name == "DIVERGED":
-        return f"training lost its loss ({first}). {_calmer(study)} Such a change makes another study: give it a name, --set name=.."
+        return (f"training lost its loss ({first}). {_calmer(study)} Such a change makes another study: give it another name, "
+                "--set name=..")
     if name == "OOM":
         return ("memory ran out. Fewer trials at a time (compute.max_concurrent) or more of the machine for each (compute.cpus "
                 f"{compute.cpus:g}, compute.gpus {compute.gpus}) need no new study; a smaller train.batch_size or model does.")

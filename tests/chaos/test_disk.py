@@ -111,10 +111,15 @@ def test_what_a_full_ledger_refuses_is_named_and_what_it_had_stays(disk: SmallDi
         study = ledger.register_study("a", {"seed": 0}, {"trials": 1}, 1.0).id
         disk.fill()
         written = 0
-        with pytest.raises(LedgerError, match=rf"ledger {disk.path / 'ledger.db'}: .*full"):
+
+        def write_on() -> None:
+            nonlocal written
             while True:
                 ledger.decide(study, None, "test", 1.0, {"text": "x" * 20_000})
                 written += 1
+
+        with pytest.raises(LedgerError, match=rf"ledger {disk.path / 'ledger.db'}: .*full"):
+            write_on()
         assert len(ledger.decisions(study)) == written
         disk.free()
         ledger.decide(study, None, "test", 1.0, {"text": "room"})
@@ -137,7 +142,8 @@ def test_mlflow_on_a_full_disk_costs_no_trial_and_catches_up_when_there_is_room(
 
 
 def test_a_full_folder_for_temporary_files_is_told_and_never_a_hang(tmp_path: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix="full", dir="/tmp") as short, mounted(Path(short) / "t") as disk:  # sockets: short paths
+    # a short path, as the sockets of Ray need
+    with tempfile.TemporaryDirectory(prefix="full", dir="/tmp") as short, mounted(Path(short) / "t") as disk:
         disk.fill()
         home = tmp_path / "home"
         places = {"TMPDIR": str(disk.path), "RAY_TMPDIR": str(disk.path)}

@@ -1,4 +1,4 @@
-"""What strangers may hand the command line: names that are paths, files that are bombs, data that are damaged. Exit 2, no traceback."""
+"""What strangers hand the command line: names that are paths, files that are bombs, damaged data. Exit 2, no traceback."""
 
 import pickle
 import sys

@@ -4,7 +4,7 @@ import pytest
 
 from sweeps import console
 
-NUMBERS = [{"capacity": "width=0.25", "val error %": "91.0 [27.8, 100.0]", "test error %": "90.2 [61.4, 100.0]", "n": 2, "empty": ""}]
+NUMBERS = [{"capacity": "width=0.25", "val error %": "91.0 [27.8, 100.0]", "test error %": "90.2 [61.4, 100.0]", "n": 2, "no": ""}]
 SENTENCES = [{"class": "DIVERGED", "text": "epoch 3: train/loss = nan: must be finite and at most 1e+06", "count": 4}]
 
 
@@ -28,7 +28,8 @@ def test_every_short_cell_stays_in_one_piece(rows: list[dict[str, object]], widt
 def test_a_table_too_narrow_to_fold_is_a_line_for_each_cell(monkeypatch: pytest.MonkeyPatch,
                                                             capsys: pytest.CaptureFixture[str]) -> None:
     assert shown(NUMBERS, 40, monkeypatch, capsys).splitlines() == [
-        "a table", "  capacity: width=0.25", "    val error %: 91.0 [27.8, 100.0]", "    test error %: 90.2 [61.4, 100.0]", "    n: 2"]
+        "a table", "  capacity: width=0.25", "    val error %: 91.0 [27.8, 100.0]", "    test error %: 90.2 [61.4, 100.0]",
+        "    n: 2"]
 
 
 def test_sentences_are_folded_in_a_frame_while_that_can_be_read(monkeypatch: pytest.MonkeyPatch,

@@ -60,7 +60,8 @@ class Interrupted:
         spec = sweep.next_trial()
         assert spec
         self.key = spec.key
-        self.cut_off = Attempt(spec, SMALL["make_data"](), self.place, (3,), self.runner)  # kept, else it saves when it is collected
+        # kept, else it would save once more when it is collected
+        self.cut_off = Attempt(spec, SMALL["make_data"](), self.place, (3,), self.runner)
         assert not sweep.record(self.cut_off.report())
         slot = CheckpointSlot(f"{folder}/checkpoints/small/{self.key}", self.key)
         slot.save({"epoch": 2})

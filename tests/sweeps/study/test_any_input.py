@@ -17,7 +17,7 @@ from trainable.config import FIELDS
 from trainable.errors import StudyError
 
 FILE = Path(tempfile.mkdtemp(prefix="mixup-sweeps-any-")) / "any.yaml"
-LINE = re.compile(rf"{re.escape(str(FILE))}:\d+: .+ = .+|{re.escape(str(FILE))}:\d+: file: .+|{re.escape(str(FILE))}: and \d+ more problems")
+LINE = re.compile(rf"{re.escape(str(FILE))}:(\d+: .+ = .+|\d+: file: .+| and \d+ more problems)")
 READY = {path.stem: load_study(path).to_dict() for path in sorted(STUDIES.glob("*.yaml"))}
 TEXTS = [path.read_bytes() for path in sorted(STUDIES.glob("*.yaml"))]
 FEW = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
