@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING
 from sweeps.attempt import Attempt, Place, Runner
 from sweeps.dispatch import Dispatch, Sampler
 from sweeps.ledger import Ledger
-from sweeps.losses import ALONE, CRASHED, GIVE_UP, OOM, class_recorded, consequence, worded
+from sweeps.losses import ALONE, GIVE_UP, class_recorded, consequence, worded
 from sweeps.records import (
+    CRASHED,
     FAILED,
     FINAL_STATES,
     FORKED_FROM,
     INTERRUPTED,
     LOST,
+    NOTED,
+    OOM,
     PRUNED,
     SEARCH,
     WOULD_PRUNE,
@@ -113,6 +116,9 @@ class Sweep:
                 self.lost(report.key, "the ledger refused its report")  # else it would count as running for ever
             return True
         self._tokens[report.key] = report.token
+        for note in report.notes:
+            self.ledger.decide(self.record_of_study.id, report.key, NOTED, self.clock(), {"text": note})
+            self.notes.append(f"trial {report.key}: {note}")
         self._dispatch.note_epochs(trial, [row.seconds for row in report.rows if row.epoch > known.last_epoch])
         curve = {row.epoch: row.metrics.get(self.study.objective, math.nan) for row in report.rows}
         self._curves.setdefault(trial.key, {}).update(curve)

@@ -34,6 +34,8 @@ def run(study: StudyName = "digits", sets: Sets = None, ledger: LedgerUrl = None
         fork: Annotated[str | None, typer.Option(metavar="OLD", help="begin a new study (--set name=NEW) with the finished "
                                                                      "trials of study OLD that still apply")] = None) -> None:
     """Run a study, or go on with one that has begun; ends with the table and where to look."""
+    from sweeps.advice import advice
+    from sweeps.answer import study_status
     from sweeps.progress import Progress
     from sweeps.run import RunOptions, run_study
     home = Home.resolve(ledger=ledger, tracking_uri=tracking_uri, storage=storage)
@@ -56,8 +58,10 @@ def run(study: StudyName = "digits", sets: Sets = None, ledger: LedgerUrl = None
         out.print(text, soft_wrap=True, markup=False)
     out.print(f"report  {outcome.report}\nMLflow  make ui STUDY={loaded.name}   (mixup-sweep ui {loaded.name})", soft_wrap=True)
     if outcome.failed_share > loaded.tolerance:
-        out.print(f"{outcome.num_failed} trials failed, more than the study tolerates ({loaded.tolerance:.0%}): "
-                  "the report lists why.", soft_wrap=True)
+        out.print(f"{outcome.num_failed} trials failed, more than the study tolerates ({loaded.tolerance:.0%}). What to do:",
+                  soft_wrap=True)
+        for text in advice(study_status(home, loaded.name)["failures"], loaded):
+            out.print(f"- {text}", soft_wrap=True, markup=False)
         sys.exit(FAILURES)
 
 
