@@ -34,8 +34,9 @@ from sweeps.records import (
 )
 from trainable.errors import LedgerError, StudyChanged
 
-STALE_REPORT, CONTRADICTION = "stale_report", "contradiction"
-"""Decisions the ledger records by itself: a report it refused, replayed epochs that differ from the recorded ones."""
+STALE_REPORT, CONTRADICTION, ASKED = "stale_report", "contradiction", "asked"
+"""Decisions the ledger records by itself: a report it refused, replayed epochs that differ from the recorded ones, a study
+that was asked for something else than before."""
 
 _END_DECISIONS = {PRUNED: "prune", FAILED: "fail"}
 
@@ -75,7 +76,7 @@ class Ledger(LedgerReads):
     # ---- studies and who may write them
 
     def register_study(self, name: str, identity: dict[str, Any], spec: dict[str, Any], at: float) -> StudyRecord:
-        """The study called `name`, new or known. `spec` replaces the one recorded before.
+        """The study called `name`, new or known. `spec` replaces the one recorded before; a decision says what changed.
 
         StudyChanged, with every difference, when it is known with another `identity`. StudyLocked when `spec` differs
         and a live driver is running it.
@@ -90,10 +91,11 @@ class Ledger(LedgerReads):
             if changes:
                 title = f"study {name!r} is in ledger {self.name} with other settings:"
                 raise StudyChanged("\n".join([title, *changes]))
-            if not differences(known.spec, spec):
+            if not (changes := differences(known.spec, spec)):
                 return known
             lock.refuse_if_held(lock.read_head(connection, known.id), *lock.here(), at)
             connection.execute(studies.update().where(studies.c.id == known.id).values(spec=spec))
+            write.write_decision(connection, known.id, None, ASKED, at, {"changes": [change.strip() for change in changes]})
             return replace(known, spec=spec)
 
         return self._store.begin("register_study", body)
