@@ -7,7 +7,8 @@ PLACES = (LEDGER, SAMPLER, STORAGE, MLFLOW)
 
 GO_ON = "`mixup-sweep run` goes on with it"
 RESEND = "--repair sends everything again; what is right stays as it is"
-WITHDRAW = "--repair deletes it in MLflow, where it can be restored, and sends the trial anew"
+DELETE = "--repair deletes it in MLflow, where it can be restored"
+WITHDRAW = f"{DELETE}, and sends the trial anew"
 REMOVE = "--repair removes it"
 BACKUP = "put a backup of the ledger in its place, or run the study under a new name"
 

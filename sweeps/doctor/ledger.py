@@ -77,9 +77,9 @@ def _attempts(trial: TrialRecord, attempts: list[AttemptRecord]) -> Said:
     least = 0 if trial.state == FAILED else 1  # one that failed for want of a worker has ended without any
     if trial.state in FINAL_STATES and not least <= states[ENDED] <= 1:
         yield f"{trial.state} with {states[ENDED]} attempts that ended it", BACKUP
-    if trial.state not in FINAL_STATES and states[ENDED]:
+    elif trial.state not in FINAL_STATES and states[ENDED]:
         yield f"{trial.state}, but an attempt has ended it", BACKUP
-    if states[RUNNING] != (trial.state == RUNNING):
+    elif states[RUNNING] != (trial.state == RUNNING):
         yield f"{trial.state} with {states[RUNNING]} attempts RUNNING", BACKUP
 
 

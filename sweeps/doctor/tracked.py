@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from sweeps.doctor.finding import MLFLOW, RESEND, WITHDRAW, Finding, listed
+from sweeps.doctor.finding import DELETE, MLFLOW, RESEND, WITHDRAW, Finding, listed
 from sweeps.doctor.recorded import Recorded
 from sweeps.records import FINAL_STATES, INTERRUPTED, PENDING, Row, TrialRecord
 from sweeps.tracking.audit import StoredRun
@@ -23,6 +23,7 @@ from sweeps.tracking.content import (
     trial_tags,
 )
 
+SEND = "`mixup-sweep sync` sends everything"
 DUPLICATES = "--repair keeps the fullest and deletes the others in MLflow, where they can be restored"
 Plain = tuple[str, int, int, str]
 """A point that equals another with the same value, also where that is no number: key, step, time, value in words."""
@@ -30,12 +31,14 @@ Plain = tuple[str, int, int, str]
 
 def check_runs(recorded: Recorded, runs: Iterable[StoredRun]) -> list[Finding]:
     """Where MLflow and the ledger differ. Beside a driver, which sends still, only what no sending would mend is told."""
-    by_key: dict[str, list[StoredRun]] = {}
-    for run in runs:
-        by_key.setdefault(run.key, []).append(run)
+    by_key = _grouped(runs)
     parents = by_key.pop("", [])
+    num_begun = sum(map(has_begun, recorded.trials))
+    if not parents and not by_key:
+        text = f"nothing of this study, which has {num_begun} trials to show"
+        return [Finding(place=MLFLOW, trial=None, text=text, remedy=SEND)] if num_begun and not recorded.driver else []
     parent_id = parents[0].run_id if len(parents) == 1 else None
-    found = [] if recorded.driver else _parent(recorded, parents, any(map(has_begun, recorded.trials)))
+    found = [] if recorded.driver else _parent(recorded, parents)
     for trial in recorded.still:
         mine = by_key.get(trial.key, [])
         texts = _trial(trial, recorded.rows.get(trial.id, []), mine, parent_id)
@@ -43,15 +46,13 @@ def check_runs(recorded: Recorded, runs: Iterable[StoredRun]) -> list[Finding]:
                   if not recorded.driver or remedy != RESEND]
     if not recorded.driver:
         found += [Finding(place=MLFLOW, trial=run.key, text=f"run {run.run_id} is of a trial that the ledger does not know",
-                          remedy=WITHDRAW) for run in strange(recorded, by_key)]
+                          remedy=DELETE) for run in strange(recorded, by_key)]
     return found
 
 
 def wrong_runs(recorded: Recorded, runs: Iterable[StoredRun]) -> list[StoredRun]:
     """The runs that no sending would mend: of trials unknown to the ledger, and with values that are not the ledger's."""
-    by_key: dict[str, list[StoredRun]] = {}
-    for run in runs:
-        by_key.setdefault(run.key, []).append(run)
+    by_key = _grouped(runs)
     by_key.pop("", None)
     wrong = [run for trial in recorded.trials for run in by_key.get(trial.key, [])
              if _other(trial, recorded.rows.get(trial.id, []), run)]
@@ -69,10 +70,19 @@ def has_begun(trial: TrialRecord) -> bool:
     return trial.state != PENDING and not (trial.state == INTERRUPTED and trial.started_at is None)
 
 
-def _parent(recorded: Recorded, parents: list[StoredRun], is_due: bool) -> list[Finding]:
-    if len(parents) != 1:
-        text = f"{len(parents)} active runs of the sweep itself" if parents else "no active run of the sweep itself"
-        return [Finding(place=MLFLOW, trial=None, text=text, remedy=RESEND)] if parents or is_due else []
+def _grouped(runs: Iterable[StoredRun]) -> dict[str, list[StoredRun]]:
+    by_key: dict[str, list[StoredRun]] = {}
+    for run in runs:
+        by_key.setdefault(run.key, []).append(run)
+    return by_key
+
+
+def _parent(recorded: Recorded, parents: list[StoredRun]) -> list[Finding]:
+    if not parents:
+        return [Finding(place=MLFLOW, trial=None, text="no active run of the sweep itself", remedy=RESEND)]
+    if len(parents) > 1:
+        text = f"{len(parents)} active runs of the sweep itself"
+        return [Finding(place=MLFLOW, trial=None, text=text, remedy=DUPLICATES)]
     ended = all(trial.state in FINAL_STATES for trial in recorded.trials)
     allowed = ["FINISHED"] if recorded.is_over else ["SCHEDULED", *(["FINISHED"] if ended else [])]
     if parents[0].status in allowed:
