@@ -6,9 +6,13 @@ Each is given the home and the key of a trial in each state.
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 
 from sweeps.home import Home
-from sweeps.records import FINISHED
+from sweeps.ledger import Ledger
+from sweeps.plan import measure_specs
+from sweeps.records import FAILED, FINISHED, End
+from tests.sweeps.doctor.sound_study import DATA_DIGEST, asked
 
 Damage = Callable[[Home, dict[str, str]], None]
 
@@ -17,10 +21,11 @@ def in_ledger(*statements: str) -> Damage:
     """Statements on the ledger; `<FINISHED>` is the id of a finished trial, and so on, `{FINISHED}` its key."""
     def damage(home: Home, keys: dict[str, str]) -> None:
         with closing(sqlite3.connect(home.root / "ledger.db")) as connection:
-            for statement in statements:
+            for text in statements:
+                statement = text.format(**keys)
                 for state, key in keys.items():
                     statement = statement.replace(f"<{state}>", f"(select id from sweep_trials where key = '{key}')")
-                run(connection, statement.format(**keys))
+                run(connection, statement)
             connection.commit()
     return damage
 
@@ -57,18 +62,14 @@ def twin_run(home: Home, keys: dict[str, str]) -> None:
         connection.commit()
 
 
-def extra_trial(**changes: str) -> Damage:
-    """One more trial in the ledger, like a finished one that never ran but for `changes`, which are SQL."""
-    def damage(home: Home, keys: dict[str, str]) -> None:
-        unborn = {"id": "999", "key": "'extra'", "state": "'PENDING'", "last_epoch": "0", "metrics": "'{}'",
-                  "predictions_path": "null", "ended_at": "null", "started_at": "null", **changes}
-        with closing(sqlite3.connect(home.root / "ledger.db")) as connection:
-            names = [row[1] for row in connection.execute("pragma table_info(sweep_trials)")]
-            values = ", ".join(unborn.get(name, name) for name in names)
-            connection.execute(f"insert into sweep_trials ({', '.join(names)}) select {values} from sweep_trials where key = ?",
-                               (keys[FINISHED],))
-            connection.commit()
-    return damage
+def extra_trial(home: Home, keys: dict[str, str]) -> None:
+    """One trial more than the study asks for: on another split, and whole but for having failed before it began."""
+    study = asked()
+    more = replace(study, measure=replace(study.measure, splits=study.measure.splits + 1))
+    spec = measure_specs(more, DATA_DIGEST, {"width=0.5": {"alpha": 1.0, "weight_decay": 1e-3, "dropout": 0.0, "epochs": 5}})[-1]
+    with Ledger.open(home.ledger) as ledger:
+        ledger.add_trial(1, spec, 1e9)
+        ledger.end_trial(1, spec.key, End(state=FAILED, failure_class="LOST", failure_text="no worker"), 1e9)
 
 
 def file(path: str, content: bytes | None) -> Damage:

@@ -12,7 +12,8 @@ from sweeps.attempt import Place
 from sweeps.brain import Brain
 from sweeps.home import Home
 from sweeps.ledger import Ledger
-from sweeps.records import FAILED, FINISHED, INTERRUPTED, PRUNED
+from sweeps.records import FINISHED, INTERRUPTED
+from sweeps.study import Measure, Study
 from sweeps.sweep import Sweep, run_locally
 from sweeps.tracking import environment
 from sweeps.tracking.projection import Projection
@@ -36,9 +37,14 @@ def some_fail(config: Any, source: Any, device: str, *, slot: Any) -> Generator[
     return (yield from rows)
 
 
+def asked() -> Study:
+    """2 capacities x (8 searched + 2 alphas x 3 splits measured)."""
+    return make_study(rule="asha", max_trials=8, measure=Measure(alphas=(0.0, 1.0), splits=3, seeds=1, at="best"))
+
+
 def run_study(home: Home, num_trials: int | None = None) -> None:
     """The study to its end; or stopped, as by a person, while trial `num_trials` runs."""
-    study = make_study(rule="asha", max_trials=8)
+    study = asked()
     with Ledger.open(home.ledger) as ledger:
         record = ledger.register_study(study.name, study.identity(), study.to_dict(), time.time())
         ledger.acquire(record.id, socket.gethostname(), os.getpid(), time.time())
@@ -78,6 +84,3 @@ def keys_of(home: Home) -> dict[str, str]:
     with Ledger.open(home.ledger, read_only=True) as ledger:
         trials = ledger.trials(1)
     return {trial.state: trial.key for trial in reversed(trials)}
-
-
-STATES = {FINISHED, PRUNED, FAILED}
