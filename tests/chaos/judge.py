@@ -18,12 +18,12 @@ _EPOCHS = "select run_uuid, step from metrics where key = 'val/error' order by s
 _STATUS = {FINISHED: "FINISHED", FAILED: "FAILED", PRUNED: "KILLED"}
 
 
-def assert_consistent(home: Home, file: Path, store: Path | None = None) -> None:
+def assert_consistent(home: Home, file: Path, sets: list[str], store: Path | None = None) -> None:
     """Each trial has ended, has one live MLflow run of the same state, and rows 1..E in both; there are as many as asked for.
 
     `store`: MLflow's database, where it is not the one under the home.
     """
-    study = load_study(str(file))
+    study = load_study(str(file), overrides=sets)
     with closing(Ledger.open(home.ledger, read_only=True)) as ledger:
         record = ledger.study(study.name)
         assert record

@@ -24,6 +24,9 @@ STUDY = "chaos"
 ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "1"))
 """How often what happens at random is repeated: 1 in CI, 5 in `make chaos`."""
 
+SLOW_TO_GO = "Agent"
+"""In the names of the processes of Ray that try for a minute to tell of their node's end before they go."""
+
 TEXT = """\
 name: chaos
 data:    {name: digits, train_size: 64, val_size: 32}
@@ -69,12 +72,13 @@ class Sweeping:
         """What all its processes have printed so far."""
         return self.output.read_text(errors="replace") if self.output.exists() else ""
 
-    def kill(self) -> list[psutil.Process]:
-        """SIGKILL the driver, and nothing else: what it had started, which should end by itself."""
+    def kill(self) -> list[int]:
+        """SIGKILL the driver, and nothing else: the processes that it had started, which must end by themselves."""
         family = [] if self.process.poll() is not None else psutil.Process(self.process.pid).children(recursive=True)
+        found = {process.pid: _name(process) for process in family}
         self.process.kill()
         self.process.wait()
-        return family
+        return [pid for pid, name in found.items() if SLOW_TO_GO not in name]
 
     def end(self, seconds: float = 240) -> int:
         """The exit code."""
@@ -124,6 +128,13 @@ class Sweeping:
             assert time.monotonic() < deadline, f"waited {seconds:g} s in vain:\n{self.text[-4000:]}"
             time.sleep(0.1)
         return found
+
+
+def _name(process: psutil.Process) -> str:
+    try:
+        return str(process.name())
+    except psutil.NoSuchProcess:
+        return ""
 
 
 def gone(pids: list[int], seconds: float = 30) -> bool:
