@@ -72,13 +72,17 @@ class Sweeping:
         """What all its processes have printed so far."""
         return self.output.read_text(errors="replace") if self.output.exists() else ""
 
+    def family(self) -> list[int]:
+        """The processes that the driver has started, and that must end with it."""
+        found = [] if self.process.poll() is not None else psutil.Process(self.process.pid).children(recursive=True)
+        return [process.pid for process in found if SLOW_TO_GO not in _name(process)]
+
     def kill(self) -> list[int]:
-        """SIGKILL the driver, and nothing else: the processes that it had started, which must end by themselves."""
-        family = [] if self.process.poll() is not None else psutil.Process(self.process.pid).children(recursive=True)
-        found = {process.pid: _name(process) for process in family}
+        """SIGKILL the driver and nothing else: its family, which must end by itself."""
+        family = self.family()
         self.process.kill()
         self.process.wait()
-        return [pid for pid, name in found.items() if SLOW_TO_GO not in name]
+        return family
 
     def end(self, seconds: float = 240) -> int:
         """The exit code."""

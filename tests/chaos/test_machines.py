@@ -8,7 +8,7 @@ import pytest
 from sweeps.records import FINISHED, LOST, RUNNING
 from tests.chaos.judge import assert_consistent
 from tests.chaos.machines import Machines
-from tests.chaos.runs import Sweeping
+from tests.chaos.runs import Sweeping, gone
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 Make = Callable[..., Sweeping]
@@ -82,8 +82,10 @@ def test_the_head_dies_and_the_run_ends_with_4_and_goes_on_elsewhere(sweeping: M
         sweep.options["address"] = first.address
         sweep.start(seconds=0.5, faults={"head_seconds": 4})
         sweep.until(lambda: nodes_at_work(sweep))
+        family = sweep.family()
         first.kill_head()
         assert sweep.end(120) == 4, sweep.text
+        assert gone(family)
         assert re.search(r"error: the head of the Ray cluster has not answered for 4 s", sweep.text)
         assert "Traceback" not in sweep.text
     finally:
