@@ -19,8 +19,8 @@ from tests.chaos.runs import ROOT
 HERE_ADDRESS, THERE_ADDRESS = "10.213.77.1", "10.213.77.2"
 PORT = 6390
 PATIENT = {"RAY_health_check_initial_delay_ms": "1000", "RAY_health_check_period_ms": "2000", "RAY_health_check_timeout_ms": "2000",
-           "RAY_health_check_failure_threshold": "12"}
-"""A machine that does not answer is given up after some 25 to 50 s: more than the 15 s for which the cable is pulled."""
+           "RAY_health_check_failure_threshold": "8"}
+"""A machine that does not answer is given up after some 16 to 32 s: more than the 15 s for which the cable is pulled."""
 READY_SECONDS = 90.0
 
 
@@ -87,7 +87,8 @@ class TwoPlaces:
         log = self._folder / f"machine {len(self._processes)}.txt"
         command = ["ip", "netns", "exec", place, sys.executable, "-m", "ray.scripts.scripts", "start", "--block",
                    f"--node-ip-address={address}", "--object-store-memory=150000000", "--disable-usage-stats", *options]
-        with set_for_children(RAY_AUTH_MODE="disabled", PYTHONPATH=str(ROOT), **PATIENT), log.open("wb") as file:
+        environment = {"RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **PATIENT}
+        with set_for_children(**environment), log.open("wb") as file:
             self._processes.append(subprocess.Popen(command, stdout=file, stderr=file, start_new_session=True))
         deadline = time.monotonic() + READY_SECONDS
         while b"Ray runtime started" not in log.read_bytes():

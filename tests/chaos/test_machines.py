@@ -24,7 +24,7 @@ def lost(sweep: Sweeping) -> list[str]:
 
 
 def test_two_of_three_machines_die_and_their_trials_go_on_without_blame(sweeping: Make, machines: Machines) -> None:
-    sweep = sweeping(compute__retries=0)
+    sweep = sweeping(compute__retries=0, measure__splits=4)
     sweep.options["address"] = machines.address
     sweep.start(seconds=0.5)
     busy = sweep.until(lambda: nodes_at_work(sweep) if len(nodes_at_work(sweep)) == 3 else None)
@@ -40,7 +40,7 @@ def test_two_of_three_machines_die_and_their_trials_go_on_without_blame(sweeping
 
 def test_without_any_machine_the_sweep_waits_says_so_and_goes_on_when_one_returns(sweeping: Make, machines: Machines) -> None:
     machines.fill(3)
-    sweep = sweeping(compute__retries=0)
+    sweep = sweeping(compute__retries=0, measure__splits=4)
     sweep.options["address"] = machines.address
     sweep.start(seconds=0.5)
     sweep.until(lambda: len(nodes_at_work(sweep)) == 3)
