@@ -14,7 +14,7 @@ export SWEEP_HOME ?= runs
 export RAY_USAGE_STATS_ENABLED ?= 0
 export MLFLOW_DISABLE_TELEMETRY ?= true
 
-.PHONY: help setup sweep claims plan trial ui report test check bench lint types readme
+.PHONY: help setup sweep claims plan trial ui report test chaos check bench lint types readme
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ report: $(READY) ## rebuild the report of a study from the ledger
 
 test: $(READY) ## the tests that need nothing but Python
 	@$(BIN)/python -m pytest -q
+
+chaos: $(READY) ## kill drivers, workers, machines and servers, five times as often as CI (needs root for networks)
+	@CHAOS_ROUNDS=$${CHAOS_ROUNDS:-5} $(BIN)/python -m pytest -q -m chaos --timeout 2400 $(ARGS)
 
 lint: $(READY)
 	@$(BIN)/ruff check .
