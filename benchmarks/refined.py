@@ -19,7 +19,8 @@ from sweeps.analysis.results import Refined
 from sweeps.analysis.sweet_spot import confidence_set, hull
 from trainable.moments import epsilon
 
-DRAWS = 1000
+DRAWS, FEW_SHOWN = 500, 20
+"""Studies a cell; of a share of fewer than the second nothing is concluded."""
 SPLITS = (FEWEST_SPLITS, 6, 8)
 CLOSE = 1e-9
 Span = tuple[float, float]
@@ -89,3 +90,25 @@ def cells(kinds: tuple[str, ...] = KINDS, draws: int = DRAWS) -> Iterator[Cell]:
             for scale in ("usual",) if curve == FLAT_CURVE else SCALES:
                 for num_splits in SPLITS:
                     yield cell(curve, kind, scale, num_splits, draws)
+
+
+def refined() -> str:
+    """The table with what its columns mean, ready to print."""
+    found = list(cells())
+    lines = ["| noise | curve | shown | of it by a quadratic | covers where shown | answer covers | width |", "|---" * 7 + "|"]
+    for kind, curve in dict.fromkeys((one.kind, one.curve) for one in found):
+        own = [one for one in found if (one.kind, one.curve) == (kind, curve)]
+        columns = [[one.shown for one in own], [one.quadratic for one in own],
+                   [one.covered for one in own if one.covered is not None], [one.answered for one in own],
+                   [one.width for one in own]]
+        lines.append(f"| {kind} | {curve} | {' | '.join(map(_span, columns))} |")
+    most = [one.covered for one in found if one.covered is not None and one.shown * one.draws >= FEW_SHOWN]
+    return "\n".join(lines) + (
+        f"\n\nShares of {DRAWS:,} simulated studies a cell (7 rungs), lowest to highest over noise light, usual, heavy and S = "
+        f"{', '.join(map(str, SPLITS))} splits. Where {FEW_SHOWN} or more are shown in a cell, {min(most):.1%} of them cover at "
+        f"least; answer: that interval, or the hull of the set where none is shown, {min(one.answered for one in found):.1%} at "
+        "least; width: over that of the hull. A flat curve has its optimum everywhere: the worst-off rung counts.")
+
+
+def _span(shares: list[float]) -> str:
+    return f"{min(shares):.3f} to {max(shares):.3f}" if shares else "-"

@@ -5,13 +5,14 @@ S-1 degrees of freedom). It is dismissed where the means of the rungs bend other
 Gaussian process on those means (noise term: the noise of a mean), dismissed where left-out rungs fall outside of its
 predictions (chi square at 10 %).
 
-Passing such a test is not enough: a curve that falls steeply and then stays flat passes for a quadratic in half of all
-studies with four splits, and Fieller's interval then holds its lowest point in 0 to 3 % of them (simulated). So the interval
-is widened by every lowest point that a lopsided curve leaves possible (`lopsided`), and is cut to the hull of the confidence
-set, which remains the answer. Nor does a curve exclude an end of the ladder that the set holds: a curve that falls to the very end
-shows a lowest point before it in 4 to 7 % of studies, and the end is missed in up to a fifth of those (simulated; all of it is
-`python -m benchmarks refined`). So the interval keeps such an end, and where the set holds both there is none. The curve goes with its band, an interval of the mean risk at each place (Student's t
-over splits, S-1 degrees of freedom). Refuses to know where risks come from.
+Passing such a test is not enough: a curve that falls steeply and then stays flat passes for a quadratic in half of all studies
+with four splits, and Fieller's interval then holds its lowest point in 0 to 3 % of them (simulated). So the interval is widened
+by every lowest point that a lopsided curve leaves possible (`lopsided`), and is cut to the hull of the confidence set, which
+remains the answer. Nor does a curve exclude an end of the ladder that the set holds: a curve that falls to the very end shows a
+lowest point before it in 4 to 7 % of studies, and the end is missed in up to a fifth of those (simulated; all of it is `python
+-m benchmarks refined`). So the interval keeps such an end, and where the set holds both there is none. The curve goes with its
+band, an interval of the mean risk at each place (Student's t over splits, S-1 degrees of freedom). Refuses to know where risks
+come from.
 
 Axes: S splits, A rungs, G places of a grid, V bends tried, D draws.
 """
