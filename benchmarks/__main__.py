@@ -1,8 +1,8 @@
 """`make bench`: every benchmark, or those named, as a table; also written to `$SWEEP_HOME/bench.json`.
 
-`python -m benchmarks coverage` prints the coverage of the confidence sets, `refined` that of the intervals between rungs, `race_errors`
-what a race for the verdict gets wrong: tables of their own with no bar and no peer. They run only by name (one to eight minutes)
-and are written to `$SWEEP_HOME/<name>.md`.
+`python -m benchmarks coverage` prints the coverage of the confidence sets, `refined` that of the intervals between rungs,
+`race_errors` what a race for the verdict gets wrong: tables of their own with no bar and no peer. They run only by name (one to
+eight minutes) and are written to `$SWEEP_HOME/<name>.md`.
 """
 
 import argparse

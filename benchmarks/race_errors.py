@@ -82,7 +82,9 @@ def race_errors() -> str:
              "called bracketed | by all splits |", "|---" * 9 + "|"]
     lines += [f"| {one.kind} | {one.curve} | {one.scale} | {one.share:.2f} | {one.same:.0%} | {one.left_out:.1%} | "
               f"{one.left_out_by_all:.1%} | {one.bracketed:.1%} | {one.bracketed_by_all:.1%} |" for one in found]
+    worst = max(one.left_out for one in found)
+    flat = max(one.bracketed for one in found if one.curve == FLAT_CURVE)
     return "\n".join(lines) + (
-        f"\n\nShares of {DRAWS} simulated studies a cell, 7 rungs, {NUM_SPLITS} splits at most, until {UNTIL.to_dict()}; "
-        f"left out: of the worst-off truly best rung, {max(one.left_out for one in found):.1%} at most in {len(found)} cells; under a flat curve, "
-        f"{max(one.bracketed for one in found if one.curve == FLAT_CURVE):.1%} at most are called bracketed.")
+        f"\n\nShares of {DRAWS} simulated studies a cell, 7 rungs, {NUM_SPLITS} splits at most, until {UNTIL.to_dict()}. The "
+        f"worst-off truly best rung is left out in {worst:.1%} at most of {len(found)} cells, and a flat curve called bracketed in "
+        f"{flat:.1%}.")

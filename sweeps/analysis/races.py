@@ -218,7 +218,7 @@ def look_at_ends(race: Race, risk_SA: np.ndarray, field: Field, rule: Rule) -> t
     error = error_of_pair(race, field, rule)
     ladder_A[arms.kept_A] = [not is_out(arms, place, error) for place in range(len(arms.kept_A))]
     for rung, end in ((0, ends[0]), (last, ends[1])):
-        ladder_A[rung] |= end is not None and end.holds
+        ladder_A[rung] = ladder_A[rung] if end is None else end.holds
     ranked = [rung for rung in arms.kept_A[arms.effect_A.argsort(kind="stable")].tolist() if rung > 0]
     goes_A = np.zeros_like(ladder_A)
     goes_A[[0, *[rung for rung in ranked if rung < last][:RIVALS]]] = True

@@ -12,7 +12,7 @@ from sweeps.inference_tables import refined_text
 from sweeps.quantities import Quantity
 from sweeps.theme import Mark
 
-FITTED_TEXT = "Dotted: the curve fitted through the rungs, between thin lines its pointwise {level} band; framed on the bar: " \
+FITTED_TEXT = "Dash and dot: the curve fitted through the rungs, between thin lines its pointwise {level} band; framed on the bar: " \
               "the interval of alpha* by it, open diamond: alpha*"
 
 
@@ -20,7 +20,7 @@ def draw_fitted(chart: Chart, refined: Refined, quantity: Quantity, look: Mark, 
     """The curve with its band over the rungs, and its alpha* with the interval in the capacity's row under them."""
     curve, scale = refined.curve, quantity.unit.scale
     for values, style in ((curve.lows, {"dash": "solid", "width": 0.8}), (curve.highs, {"dash": "solid", "width": 0.8}),
-                          (curve.values, {"dash": "dot", "width": 2})):
+                          (curve.values, {"dash": "longdashdot", "width": 2})):
         chart.scatter(curve.epsilons, [value * scale for value in values], mode="lines", legendgroup=group,
                       line={"color": look.colour, **style})
     low, high = place(refined.low), place(refined.high)

@@ -30,7 +30,7 @@ def test_the_curve_is_drawn_with_its_band_and_its_alpha_with_the_interval() -> N
     lines = [trace for trace in mine if trace["x"] == list(CURVE.epsilons)]
     assert [trace["y"] for trace in lines] == [pytest.approx([100 * value for value in values])
                                                for values in (CURVE.lows, CURVE.highs, CURVE.values)]
-    assert [trace["line"]["dash"] for trace in lines] == ["solid", "solid", "dot"]
+    assert [trace["line"]["dash"] for trace in lines] == ["solid", "solid", "longdashdot"]
     frame = next(trace for trace in mine if trace.get("yaxis") == "y2" and len(trace["x"]) == 5)
     assert (min(frame["x"]), max(frame["x"])) == (epsilon(1.1), epsilon(2.6))
     diamond = next(trace for trace in mine if trace.get("marker", {}).get("symbol") == "diamond-open")
