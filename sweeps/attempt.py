@@ -127,7 +127,8 @@ class Attempt:
                    findings=outcome.curves if asked else {})
 
     def _report(self, rows: list[Row], end: End | None) -> Report:
-        self._ended = end is not None
+        # one that ran out of memory may be tried again, alone: its checkpoint stays until the driver tidies up
+        self._ended = end is not None and end.failure_class != "OOM"
         return Report(key=self._spec.key, token=self._token, worker=f"{socket.gethostname()}:{os.getpid()}",
                       node=self._place.node, device=self._place.device, started_at=self._started_at, rows=tuple(rows), end=end)
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,10 +39,15 @@ Follow = Callable[..., Progress]
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How to run: `address` of a Ray cluster (None: this machine), `defer_tracking` to begin while MLflow is down."""
+    """How to run: `address` of a Ray cluster (None: this machine), `defer_tracking` to begin while MLflow is down.
+
+    `abandon` is called, with the reason, from another thread where the head of the cluster is gone and Ray blocks this one: it
+    has to end the process.
+    """
 
     address: str | None = None
     defer_tracking: bool = False
+    abandon: Callable[[str], None] = lambda _why: None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,12 +168,20 @@ def _run_trials(sweep: "Sweep", source: "Source", home: Home, options: RunOption
     num_before = pace.num_ended(SEARCH) + pace.num_ended(MEASURE)
     with follow(pace, objective=study.objective, lag=tracker.lag) as progress:
         sweep.observers += [lambda _: pace.races.update(sweep.num_measures), progress.see]
+        sweep.voice = progress.say
         tracker.start()
         place = Place(storage=home.storage, study=study.name, diagnostics=study.diagnostics)
-        state = execute(sweep, source, place, address=options.address)
+        state = execute(sweep, source, place, address=options.address, give_up=partial(_abandon, sweep, options))
         for text in [*sweep.notes, *sweep.observer_errors, *tracker.warnings]:
             progress.say(text)
     return state == STOPPED, pace.num_ended(SEARCH) + pace.num_ended(MEASURE) - num_before
+
+
+def _abandon(sweep: "Sweep", options: RunOptions, why: str) -> None:
+    """Leave without Ray's consent: everything is committed, and the study is free for the next driver."""
+    with suppress(MixupSweepError):
+        sweep.ledger.release(sweep.record_of_study.id)
+    options.abandon(why)
 
 
 def workloads(study: Study) -> tuple[Workload, ...]:

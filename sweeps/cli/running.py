@@ -19,6 +19,7 @@ from sweeps.cli.options import (
     Storage,
     StudyName,
     TrackingUri,
+    abandon,
     app,
     command_line,
     name_of,
@@ -44,7 +45,8 @@ def run(study: StudyName = "digits", sets: Sets = None, ledger: LedgerUrl = None
     if tracker not in ("on", "defer"):
         raise StudyError(f"--tracker = {tracker!r}: must be one of on, defer")
     loaded = load_study(study, overrides=sets or [])
-    outcome = run_study(loaded, home, RunOptions(address=address, defer_tracking=tracker == "defer"), partial(Progress, out))
+    options = RunOptions(address=address, defer_tracking=tracker == "defer", abandon=abandon)
+    outcome = run_study(loaded, home, options, partial(Progress, out))
     if outcome.interrupted:
         out.print(f"Interrupted. The same command goes on: {command_line()}", soft_wrap=True)
         sys.exit(INTERRUPTED)
@@ -77,7 +79,7 @@ def claims(ids: Annotated[list[str] | None, typer.Argument(help="claims, such as
     if as_list:
         show_table("claims", [{"claim": each.id, "says": each.says, "studies": ", ".join(each.studies)} for each in asked.claims])
         return
-    options, failed = RunOptions(address=address), []
+    options, failed = RunOptions(address=address, abandon=abandon), []
     for study, outcome in campaign.run_all(asked, lambda each: run_study(each, home, options, partial(Progress, out))):
         out.print(f"{study.name}: {outcome.num_new} trials more, {outcome.num_failed} failed", soft_wrap=True)
         if outcome.interrupted:

@@ -89,12 +89,15 @@ class Measure:
 
 @dataclass(frozen=True, kw_only=True)
 class Compute:
-    """Resources of one trial, how many run at a time (None: all that fit), and new attempts after a crash."""
+    """Resources of one trial, how many run at a time (None: all that fit), new attempts after a crash, and how long to wait
+    for a trial's next report (None: for ever) and for a machine where none is left."""
 
     cpus: float
     gpus: float | str
     max_concurrent: int | None
     retries: int
+    no_progress_seconds: float | None = None
+    no_machine_seconds: float = 600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,4 +260,5 @@ def _study(parts: Parts, name: str, path: str) -> Study:
         measure=Measure(alphas=parts.alphas, splits=parts["measure.splits"], seeds=parts["measure.seeds"],
                         redraws=parts["measure.redraws"], until=until_of(parts),
                         at=at if isinstance(at, str) else settings_of(parts, "measure.at"), arms=arms_of(parts)),
-        compute=Compute(**{key: parts[f"compute.{key}"] for key in ("cpus", "gpus", "max_concurrent", "retries")}))
+        compute=Compute(**{key: parts[f"compute.{key}"] for key in (
+            "cpus", "gpus", "max_concurrent", "retries", "no_progress_seconds", "no_machine_seconds")}))

@@ -33,7 +33,7 @@ def test_one_key_is_enough_and_all_others_have_defaults(load) -> None:
     assert (study.measure.splits, study.measure.seeds, study.measure.at) == (4, 1, "best")
     assert (study.search.sampler, study.search.max_trials, study.search.max_hours) == ("tpe", 16, None)
     assert dataclasses.astuple(study.search.prune) == ("asha", 0.4, 2, 0.1)
-    assert dataclasses.astuple(study.compute) == (1, "auto", None, 2)
+    assert dataclasses.astuple(study.compute) == (1, "auto", None, 2, 3600, 600)
     assert (study.objective, study.tolerance, study.data_root, study.download) == ("val/error", 0.1, None, False)
 
 
