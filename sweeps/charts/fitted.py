@@ -12,8 +12,8 @@ from sweeps.inference_tables import refined_text
 from sweeps.quantities import Quantity
 from sweeps.theme import Mark
 
-FITTED_TEXT = ("Dash and dot: the curve fitted through the rungs, between thin lines its pointwise {level} band; framed on the bar: "
-               "the interval of alpha* by it, open diamond: alpha*")
+FITTED_TEXT = ("Dash and dot: the curve fitted through the rungs, between thin lines its pointwise {level} band; framed on the "
+               "bar: the interval of alpha* by it, open diamond: alpha*")
 
 
 def draw_fitted(chart: Chart, refined: Refined, quantity: Quantity, look: Mark, group: str, row: int) -> None:
