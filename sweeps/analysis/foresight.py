@@ -2,9 +2,9 @@
 
 The verdict of a ladder hangs on its two ends alone. The test of an end is made once, on all splits, at the level of the full
 ladder (Bonferroni over all its rivals); a look before that only foresees its outcome, under flat priors on effects and noise,
-and so spends no level of its own (stochastic curtailment: Lan, Simon and Halperin 1982). But a foreseen exclusion may be wrong,
-so it must be four times as sure as a foreseen stay, and the splits so far must exclude the end as well. What that comes to is
-simulated: `python -m benchmarks races`.
+and so spends no level of its own (stochastic curtailment: Lan, Simon and Halperin 1982). But a foreseen exclusion may be wrong.
+So it must be four times as sure as a foreseen stay, half of the splits must have been run, and they must exclude the end as
+well. What that comes to is simulated: `python -m benchmarks race_errors`.
 
 Refuses to know trials, alphas and when a race ends. Axes: A arms compared, D draws.
 """
@@ -37,7 +37,8 @@ def foresee(arms: PairedArms, place: int, splits: int, error: float, least: floa
     chance = chance_out(arms, place, splits, error)
     if 1 - chance >= least:
         return Foreseen(holds=True, chance=1 - chance)
-    return Foreseen(holds=False, chance=chance) if out_now and chance >= 1 - (1 - least) / SURER else None
+    is_sure = 2 * arms.num_splits >= splits and out_now and chance >= 1 - (1 - least) / SURER
+    return Foreseen(holds=False, chance=chance) if is_sure else None
 
 
 def is_out(arms: PairedArms, place: int, error: float) -> bool:

@@ -37,9 +37,12 @@ def test_with_all_splits_there_is_nothing_left_to_foresee() -> None:
 
 
 def test_what_is_clear_is_foreseen_and_what_is_not_is_left_open() -> None:
-    clear = arms_of(bowl(3, 1e-3))
+    clear = arms_of(bowl(4, 1e-3))
     assert foresee(clear, WORST, 8, ERROR, 0.9) == Foreseen(holds=False, chance=1.0)
     assert foresee(clear, BEST, 8, ERROR, 0.9) == Foreseen(holds=True, chance=1.0)
+    early = arms_of(bowl(3, 1e-3))
+    assert foresee(early, WORST, 8, ERROR, 0.9) is None, "an exclusion takes half of the splits"
+    assert foresee(early, BEST, 8, ERROR, 0.9) == Foreseen(holds=True, chance=1.0)
     vague = arms_of(bowl(3, 0.12, 4))
     assert 0.1 < chance_out(vague, WORST, 8, ERROR) < 0.9
     assert foresee(vague, WORST, 8, ERROR, 0.9) is None
@@ -49,7 +52,7 @@ def test_an_exclusion_must_be_surer_than_a_stay_and_visible_already() -> None:
     """0.975 where 0.9 is asked for, 0.9 where 0.6 is; and the splits so far must show it too."""
     unsure, unseen = 0, 0
     for seed in range(60):
-        arms = arms_of(bowl(3, 0.06, seed))
+        arms = arms_of(bowl(4, 0.08, seed))
         chance = chance_out(arms, WORST, 8, ERROR)
         if 0.9 <= chance < 1 - 0.1 / SURER:
             assert foresee(arms, WORST, 8, ERROR, 0.9) is None

@@ -74,10 +74,17 @@ def test_a_race_whose_rule_is_never_met_and_decides_nothing_is_the_full_factoria
     assert (race.asked_A, race.num_splits, race.reason) == ((8,) * 7, 8, SPLITS)
 
 
-@pytest.mark.parametrize("asking", [rule(width=0.3), rule(difference=0.05), rule(verdict=0.9), rule(width=0.3, verdict=0.9)])
+@pytest.mark.parametrize("asking", [rule(width=0.3), rule(difference=0.05), rule(width=0.3, verdict=0.9)])
 def test_a_clear_answer_ends_at_the_first_look(asking: Any) -> None:
     race = run_stepwise(results(table(BOWL_A, 1e-3)), field(), asking)[-1]
     assert (race.num_splits, race.reason, race.asked_A) == (3, MET, (3,) * 7)
+
+
+@pytest.mark.parametrize(("mean_A", "splits"), [(BOWL_A, 4), (np.full(7, 0.1), 3)])
+def test_an_exclusion_takes_half_of_the_splits_and_a_stay_does_not(mean_A: np.ndarray, splits: int) -> None:
+    noise = 1e-3 if splits == 4 else 0.02
+    races = [run_stepwise(results(table(mean_A, noise, seed)), field(), rule(verdict=0.8))[-1] for seed in range(6)]
+    assert min(race.num_splits for race in races) == splits
 
 
 def test_everything_that_is_given_must_hold() -> None:
