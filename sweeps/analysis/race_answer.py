@@ -109,7 +109,7 @@ def on_race(capacity: str, raced: Raced | None) -> list[str]:
     if raced is None:
         return []
     race, splits = raced.race, raced.field.splits
-    fewer: dict[str, list[str]] = {"decided sooner were": [], "paused, since the verdict does not hang on them, have": []}
+    fewer: dict[str, list[str]] = {"decided sooner were": [], "paused, since the verdict does not hang on them, were": []}
     decided, paused = fewer.values()
     for name, number in raced.numbers.items():
         if (count := race.asked_A[number]) < race.num_splits:

@@ -102,7 +102,7 @@ def test_what_paused_is_not_called_decided() -> None:
     raced = race_of(whole(), verdict=0.9, first=3)
     race = replace(raced.race, asked_A=(3, 2, 3, 2), ladder_A=np.array([False, True, True, False]))
     [note] = on_race(WIDE, replace(raced, race=race))
-    assert "paused, since the verdict does not hang on them, have alpha 0.1 after 2" in note
+    assert "paused, since the verdict does not hang on them, were alpha 0.1 after 2" in note
     assert "decided sooner were alpha 10 after 2" in note
     assert "the verdict is that of one test on all splits" in note
     assert "a level that holds over all looks" in on_race(WIDE, race_of(whole(), width=0.3))[0]
