@@ -7,6 +7,8 @@ VENV ?= .venv
 # The tried set of versions. `make setup CONSTRAINTS=` takes what pip resolves from pyproject.toml instead.
 CONSTRAINTS ?= constraints.txt
 STUDY ?= digits
+# Two tests at a time, those of a file one after the other: most wait for processes more than they compute.
+BESIDE := -n 2 --dist loadfile
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
@@ -47,7 +49,7 @@ report: $(READY) ## rebuild the report of a study from the ledger
 	@$(BIN)/python -m sweeps report $(STUDY) $(ARGS)
 
 test: $(READY) ## the tests that need nothing but Python
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q $(BESIDE)
 
 chaos: $(READY) ## kill drivers, workers, machines and servers, five times as often as CI (needs root for networks)
 	@CHAOS_ROUNDS=$${CHAOS_ROUNDS:-5} $(BIN)/python -m pytest -q -m chaos --timeout 2400 $(ARGS)
