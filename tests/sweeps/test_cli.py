@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from sweeps import cli
 from sweeps.attempt import Place
 from sweeps.home import Home
+from sweeps.ledger import Ledger
 from sweeps.records import TRIAL_STATES
 from sweeps.run import begun, driving, opened, prepared
 from sweeps.session import Forced
@@ -149,6 +150,24 @@ def test_an_unknown_study_is_told_apart_from_one_that_has_begun(finished_study: 
     assert "has not begun" in done.stderr
     assert "smoke" in done.stderr
     assert sweep(finished_study, "stop", "smoke").returncode == 0
+
+
+@pytest.mark.parametrize(("arguments", "parts"), [
+    (("--set", "train.lr=0.05"), ("train.lr: recorded 0.1, now 0.05", "run smoke --set train.lr=0.05 --set name=smoke-2\n",
+                                  "run smoke --set train.lr=0.05 --set name=smoke-2 --fork smoke\n")),
+    (("--fork", "smoke"), ("is the study itself", "--set name=NEW")),
+    (("--set", "name=new", "--fork", "smok"), ("'smok' has not begun", "did you mean smoke?")),
+    (("--set", "name=new", "--set", "train.lr=0.05", "--fork", "smoke"), ("none of its 16 finished trials applies", "now 0.05")),
+])
+def test_a_changed_study_is_refused_with_what_has_changed_and_the_way_out(finished_study: Path, arguments: tuple[str, ...],
+                                                                          parts: tuple[str, ...]) -> None:
+    done = sweep(finished_study, "run", "smoke", *arguments)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    for part in parts:
+        assert part in done.stderr
+    with Ledger.open(Home.resolve(environ={"SWEEP_HOME": str(finished_study)}).ledger, read_only=True) as ledger:
+        assert [study.name for study in ledger.studies()] == ["smoke"]
 
 
 @pytest.mark.parametrize(("error", "code", "said"), [
