@@ -15,7 +15,7 @@ from trainable.errors import LedgerError
 SMALL = ("--set", "measure.alphas=[0, 1]", "--set", "model.capacity={width: [0.25]}")
 NUM_TRIALS = 6
 """2 searched, 2 alphas on 2 splits."""
-WAIT_SECONDS = 240.0
+WAIT_SECONDS = 400.0
 
 
 class SmokeRun:
