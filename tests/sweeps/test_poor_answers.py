@@ -1,4 +1,4 @@
-"""Replicates that failed, and results that are none, one, tied or constant, from the ledger's records to page, table and pictures."""
+"""Replicates that failed, and results that are none, one, tied or constant: from the records of a ledger to page and pictures."""
 
 import runpy
 from collections.abc import Callable
