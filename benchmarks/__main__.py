@@ -12,16 +12,19 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 from benchmarks.common_random_numbers import common_random_numbers
 from benchmarks.coverage import coverage
 from benchmarks.efficiency import study_efficiency
+from benchmarks.growth import ledger_growth
 from benchmarks.memory import memory
+from benchmarks.outage import outage_pace
 from benchmarks.overhead import flat_cost, trial_overhead
 from benchmarks.result import table, versions, write
+from benchmarks.resume import resume
 from benchmarks.step import mixup_overhead, public_loop, step_overhead
 from sweeps.home import Home
 from sweeps.storage import write_whole
 
 ALL = {one.__name__: one for one in (
-    step_overhead, mixup_overhead, public_loop, trial_overhead, flat_cost, memory, study_efficiency,
-    common_random_numbers)}
+    step_overhead, mixup_overhead, public_loop, trial_overhead, flat_cost, ledger_growth, memory, outage_pace, resume,
+    study_efficiency, common_random_numbers)}
 TABLES = {"coverage": coverage}
 """What is no bar: each gives its text."""
 

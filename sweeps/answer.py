@@ -9,8 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
 from search_spaces.dimension import Choice
 from sweeps.home import Home
 from sweeps.ledger import Ledger
@@ -102,14 +100,6 @@ def driver_of(home: Home, name: str) -> Holder | None:
         return ledger.driver(known_study(ledger, name).id, time.time())
     finally:
         ledger.close()
-
-
-def is_driver(holder: Holder) -> bool:
-    """Whether the process of that number on this host is the driver itself, and not one that was given its number after it died."""
-    try:
-        return bool(psutil.Process(holder.pid).create_time() <= holder.heartbeat_at)
-    except psutil.NoSuchProcess:
-        return False
 
 
 def open_existing(home: Home) -> Ledger:

@@ -137,6 +137,21 @@ def nodes() -> list[Node]:
     return [Node(cpus=resources.get("CPU", 0.0), gpus=resources.get("GPU", 0.0)) for resources in found]
 
 
+def head_answers(address: str) -> bool:
+    """Whether the head of the cluster at this HOST:PORT takes connections. Ray itself would wait for a minute, and then end us."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
+    except OSError:
+        return False
+    return True
+
+
+def head_address() -> str:
+    """Where the head of the cluster that this process has joined answers: HOST:PORT."""
+    return str(ray.get_runtime_context().gcs_address)
+
+
 def check_address(address: str | None) -> None:
     """AddressError, within seconds, for an address that is none, that nobody answers at, or of Ray Client.
 

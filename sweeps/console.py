@@ -21,6 +21,11 @@ FOLDED = 16
 out = Console(highlight=False, width=None if sys.stdout.isatty() or os.environ.get("COLUMNS") else PIPE_WIDTH)
 
 
+def say(text: str) -> None:
+    """One line, however wide."""
+    out.print(text, soft_wrap=True, markup=False)
+
+
 def show_results(results: "StudyResults") -> None:
     """The table, the arms, the sentences and the notes."""
     from sweeps.tables import arms_note, arms_table, headline, headline_table, table_note

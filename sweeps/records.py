@@ -14,14 +14,19 @@ FINAL_STATES = (FINISHED, PRUNED, FAILED)
 ENDED, LOST = "ENDED", "LOST"
 ATTEMPT_STATES = (RUNNING, ENDED, LOST, INTERRUPTED)
 
-FAILURE_CLASSES = ("DIVERGED", "OOM", "DISK", "CRASHED", "TIMEOUT", "LOST")
-DISK = "DISK"
+DIVERGED, OOM, DISK, CRASHED, TIMEOUT = "DIVERGED", "OOM", "DISK", "CRASHED", "TIMEOUT"
+FAILURE_CLASSES = (DIVERGED, OOM, DISK, CRASHED, TIMEOUT, LOST)
+"""Why a trial failed: a loss that is no number, memory, room in the storage, its process, no progress, its machine."""
 """The class of a trial for which the storage had no room: the one that ends the run, since all others would meet it too."""
 SEARCH, MEASURE = "search", "measure"
 TRANSFER = "transfer"
 """The one diagnostic of a study that no single trial can compute: attacks made on one arm and tried on the others."""
 WOULD_PRUNE = "would_prune"
 """Kind of the decision about a trial that the pruning rule would have stopped, and that runs on to audit the rule."""
+FORKED = "forked"
+"""Kind of the decision that a trial is a copy of one of another study."""
+FORKED_FROM = "forked_from"
+"""Where a study's provenance names the study that it was forked from."""
 NOTED = "noted"
 """Kind of the decision that holds what a person should know of a trial that went on all the same: a checkpoint passed over."""
 LADDER, ARM = "ladder", "arm: "
@@ -77,6 +82,19 @@ class TrialSpec:
     @property
     def replicate(self) -> Replicate:
         return replicate_of(self.split, self.repeat, self.config)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copy:
+    """A finished trial of another study, taken over as the trial `spec`: `donor` is its id in the ledger, `origin` its study.
+
+    `with_decisions`: what was decided about it holds here too, since trials are stopped by the same rule.
+    """
+
+    donor: int
+    origin: str
+    spec: TrialSpec
+    with_decisions: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

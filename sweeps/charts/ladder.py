@@ -129,10 +129,10 @@ def _size_axis(capacities: Sequence[CapacityResult]) -> tuple[list[float], dict[
 
 
 def capacity_alpha(results: StudyResults) -> list[Chart]:
-    """alpha* with its hull over the number of parameters."""
+    """alpha* with its hull over the number of parameters; nothing to compare with one capacity."""
     shown = [(index, found, found.sweet(results.objective)) for index, found in enumerate(results.capacities)
              if known(found.sweet(results.objective).alpha) and found.points]
-    if not shown:
+    if not shown or len(results.capacities) == 1:
         return []
     places, xaxis = _size_axis([found for _, found, _ in shown])
     rungs = alpha_axis(results.capacities, gap=0.03)
@@ -150,10 +150,10 @@ def capacity_alpha(results: StudyResults) -> list[Chart]:
 
 
 def capacity_slope(results: StudyResults) -> list[Chart]:
-    """How fast clean training error rises with alpha, over the number of parameters: the conjecture."""
+    """How fast clean training error rises with alpha, over the number of parameters: the conjecture. Nothing with one capacity."""
     shown = [(index, found, found.clean_error_slope) for index, found in enumerate(results.capacities)
              if found.clean_error_slope is not None and known(found.clean_error_slope.value)]
-    if not shown:
+    if not shown or len(results.capacities) == 1:
         return []
     places, xaxis = _size_axis([found for _, found, _ in shown])
     chart = Chart("Sensitivity of clean training error to alpha", f"Bars: {tables.level_text(results)} intervals. "

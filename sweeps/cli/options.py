@@ -4,12 +4,14 @@ Owns no command. Exit codes: 0 done, 2 wrong usage or study, 3 done but more tri
 4 infrastructure, 5 interrupted and resumable, 130 interrupted twice.
 """
 
+import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
+from rich.console import Console
 
 from sweeps.redaction import redact
 from sweeps.study import load_study, studies_shipped
@@ -37,6 +39,12 @@ def name_of(study: str) -> str:
         raise StudyError(f"{clean(study)}: is no .yaml file, and no study's name either, which is 1 to 64 letters, digits, dots, "
                          "dashes and underscores")
     return study
+
+
+def abandon(why: str) -> NoReturn:
+    """End the process at once, as for any failure of the infrastructure, where its main thread cannot be reached any more."""
+    Console(stderr=True, highlight=False).print(f"error: {why}", markup=False, soft_wrap=True)
+    os._exit(INFRASTRUCTURE)
 
 
 def command_line() -> str:

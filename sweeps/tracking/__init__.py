@@ -13,7 +13,8 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -67,6 +68,7 @@ class Tracker:
         self._last_lines: deque[str] = deque(maxlen=_LINES_KEPT)
         self._warnings: deque[str] = deque(maxlen=_TEXTS_KEPT)
         self._watcher = threading.Thread(target=self._watch, name="tracking", daemon=True)
+        self._say: Callable[[str], None] = lambda _text: None
         self._behind, self._ended, self._heard_at = 0, False, 0.0
         self.last_error: str | None = None
 
@@ -78,8 +80,9 @@ class Tracker:
         """What a person should know, each once, oldest first."""
         return tuple(self._warnings)
 
-    def start(self) -> None:
-        """Begin sending. Returns at once; MLflow opens meanwhile."""
+    def start(self, say: Callable[[str], None] = lambda _text: None) -> None:
+        """Begin sending. Returns at once; MLflow opens meanwhile. `say` is told each warning as it comes, by a thread."""
+        self._say = say
         self._watcher.start()
 
     def lag(self) -> int:
@@ -173,6 +176,8 @@ class Tracker:
             self._heard_at = self._heard_at if self.last_error else time.monotonic()
         if (text := words.get("warning")) and text not in self._warnings:
             self._warnings.append(text)
+            with suppress(OSError, ValueError):  # nobody looks any more
+                self._say(text)
         if "ended" in words:
             self._ended = bool(words["ended"])
             self._answered.set()
