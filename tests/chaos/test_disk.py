@@ -13,7 +13,7 @@ import torch
 from sweeps.ledger import Ledger
 from sweeps.records import FAILED, INTERRUPTED
 from sweeps.storage import read_array
-from tests.chaos.small_disk import SIZE, SmallDisk, mounted
+from tests.chaos.small_disk import SmallDisk, mounted
 from tests.chaos.smoke_run import SmokeRun, assert_whole, trials_in
 from trainable.checkpoint import CheckpointSlot
 from trainable.errors import LedgerError
@@ -142,5 +142,5 @@ def test_a_full_folder_for_temporary_files_is_told_and_never_a_hang(tmp_path: Pa
         assert code == 4, run.output
         assert str(disk.path) in run.output
         assert "Traceback" not in run.output
-        assert disk.free_bytes < SIZE / 8
+        assert "make room, or name another folder in RAY_TMPDIR" in run.output
         assert trials_in(home / "ledger.db") == []
