@@ -53,7 +53,7 @@ def results_of(ledger: Ledger, record: StudyRecord, storage: str) -> "StudyResul
     from sweeps.analysis.interactions import with_interactions
     from sweeps.analysis.notes import on_trouble
     from sweeps.analysis.pruning import audit_pruning, curves_of
-    from sweeps.optuna_study import importance, rung_steps
+    from sweeps.optuna_study import FEW_TREES, importance, rung_steps
     study = Study.from_dict(record.spec)
     predictions = StoredPredictions(storage, record.provenance.get("data_digest"))
     labels = read_array(storage, labels_path(study.name))
@@ -69,7 +69,9 @@ def results_of(ledger: Ledger, record: StudyRecord, storage: str) -> "StudyResul
         results = replace(results, pruning=audit_pruning(curves, prune.rule, prune.audit, rungs))
     scales = {axis.name: axis.to_unit for axis in study.space.varying if not isinstance(axis, Choice)}
     results = with_interactions(results, scales, seed=study.seed)
-    return with_importance(results, lambda settings, values: importance(study.space, settings, values, study.seed))
+    return with_importance(
+        results, lambda settings, values: importance(study.space, settings, values, study.seed),
+        rough=lambda settings, values: importance(study.space, settings, values, study.seed, FEW_TREES))
 
 
 def study_status(home: Home, name: str) -> dict[str, Any]:

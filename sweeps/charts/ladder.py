@@ -24,6 +24,7 @@ from sweeps.charts.canvas import (
     tick,
     value_axis,
 )
+from sweeps.charts.fitted import draw_fitted, fitted_caption
 from sweeps.quantities import Quantity, decomposition
 from sweeps.theme import COLOURS, MUTED, Mark, Unit, alpha_interval, alpha_text, count_text, estimate, known, mark
 
@@ -38,8 +39,9 @@ def risk(results: StudyResults) -> list[Chart]:
     if not any(drawable(found.points, quantity) for found in results.capacities):
         return []
     height, axes = strip([found.capacity for found in results.capacities], 300, value_axis(quantity))
+    fitted = fitted_caption(results)
     caption = (f"Star: alpha*, the best rung. {HULL_TEXT} The axis is even in ε = 1 − E max(λ, 1−λ), "
-               f"λ ~ Beta(alpha, alpha). {banded(results)}")
+               f"λ ~ Beta(alpha, alpha). {f'{fitted} ' if fitted else ''}{banded(results)}")
     chart = Chart(f"{quantity.name.capitalize()} against alpha", caption,
                   {**axes, "xaxis": {**alpha_axis(results.capacities), "anchor": "y2"}}, height)
     for index, found in enumerate(results.capacities):
@@ -55,6 +57,8 @@ def risk(results: StudyResults) -> list[Chart]:
         if best is not None:
             star(chart, place(spot.alpha), best.value * quantity.unit.scale, look, legendgroup=group)
             star(chart, place(spot.alpha), index, look, yaxis="y2", legendgroup=group)
+        if spot.refined is not None:
+            draw_fitted(chart, spot.refined, quantity, look, group, index)
     return [chart]
 
 
