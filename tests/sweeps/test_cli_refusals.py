@@ -35,7 +35,7 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     return refuse
 
 
-@pytest.mark.parametrize("command", ["status", "report", "sync", "ui", "stop", "replay"])
+@pytest.mark.parametrize("command", ["status", "report", "sync", "ui", "stop", "replay", "doctor"])
 @pytest.mark.parametrize("name", ["../../etc/passwd", "..", "/etc/passwd", "a/b", "a\\b", "x" * 600, "a\nb", "\x1b[2J", "[red]x[/]",
                                   "", ".hidden", "a b", "a\x00b", "smoke/../smoke"])
 def test_a_name_that_could_lead_elsewhere_is_refused_by_every_command(refused: Refused, command: str, name: str) -> None:
