@@ -1,5 +1,6 @@
 """The command line: exit codes, messages, and that wrong input stops everything before it begins."""
 
+import errno
 import json
 import os
 import subprocess
@@ -182,3 +183,18 @@ def test_an_interrupt_before_there_is_a_sweep_is_no_second_one(monkeypatch: pyte
         cli.main()
     assert caught.value.code == code
     assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_disk_without_room_is_exit_4_with_its_name(monkeypatch: pytest.MonkeyPatch, number: int,
+                                                     capsys: pytest.CaptureFixture[str]) -> None:
+    def full() -> None:
+        raise OSError(number, "No space left on device", "/data/runs/reports/smoke/index.html")
+    monkeypatch.setattr(cli, "app", full)
+    monkeypatch.setattr(sys, "argv", ["mixup-sweep", "run", "smoke"])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 4
+    said = capsys.readouterr().err
+    assert "/data/runs/reports/smoke/index.html" in said
+    assert "the same command goes on: mixup-sweep run smoke" in said
