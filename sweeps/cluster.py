@@ -16,6 +16,7 @@ from typing import Any
 
 import ray
 from ray._raylet import Config  # type: ignore[attr-defined]
+from ray.tune.execution import class_cache
 
 from sweeps.study import Compute
 from trainable.errors import AddressError, InfrastructureError
@@ -38,6 +39,10 @@ _SETTINGS = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_WARN_THRESHOLD_S": "60",
 }
+
+_CREDENTIALS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"}
+"""What Tune would copy from the driver's environment into the description of each worker, which every node writes to a log.
+Workers have their own: those on this machine inherit it, those of a cluster that of `ray start`."""
 
 _AUTHENTICATION = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")
 _OWN_TOKEN = secrets.token_hex(32)  # one for the life of the process, since Ray keeps the first it has seen
@@ -111,6 +116,7 @@ def connected(address: str | None, data_bytes: int) -> Iterator[list[Node]]:
     os.environ.update({name: value for name, value in _SETTINGS.items() if name not in os.environ})
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    class_cache.ENV_VARS_TO_PROPAGATE.difference_update(_CREDENTIALS)
     if ray.is_initialized():
         yield nodes()
         return

@@ -6,11 +6,12 @@ Owns the classes of a loss and the policy of retries. Knows no Ray: it reads the
 import re
 from collections import Counter
 
+from sweeps.records import CRASHED, LOST, OOM, TIMEOUT
+
 AGAIN, ALONE, GIVE_UP = "again", "alone", "give up"
 
-LOST, CRASHED, TIMEOUT, OOM = "LOST", "CRASHED", "TIMEOUT", "OOM"
-"""The machine went; the process died; it made no progress; it had too little memory. Failure classes of trials too."""
 CLASSES = (LOST, CRASHED, TIMEOUT, OOM)
+"""The machine went; the process died; it made no progress; it had too little memory."""
 
 MAX_MACHINES_LOST = 10
 """Machines may die without any fault of a trial, but one that takes ten of them with it is not tried on an eleventh."""

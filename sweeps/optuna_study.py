@@ -58,6 +58,12 @@ def from_internal(axis: Axis, value: Any, *, on_grid: bool = False) -> Any:
     return axis.from_internal(value)
 
 
+def memory_of(space: SearchSpace, setting: Mapping[str, Any]) -> dict[str, Any]:
+    """What a search remembers of a setting that no sampler of its own chose (see Brain, Ask.memory)."""
+    params = {axis.name: to_internal(axis, setting[axis.name]) for axis in space.active(setting)}
+    return {"params": params, "attrs": {}, "study": {}}
+
+
 def make_sampler(name: str, space: SearchSpace, seed: int, sequence_seed: int) -> BaseSampler:
     """A fresh sampler for one ask. `seed` is this ask's own; `sequence_seed` is the search's, for samplers that walk a sequence.
 

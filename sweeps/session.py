@@ -10,11 +10,12 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from types import FrameType
 
 from sweeps.attempt import Order
-from sweeps.losses import LOST, TIMEOUT, class_of
-from sweeps.records import Report, last_line
+from sweeps.losses import class_of
+from sweeps.records import DISK, LOST, TIMEOUT, Report, last_line
 from sweeps.sweep import Sweep
 from trainable.errors import InfrastructureError
 
@@ -101,6 +102,11 @@ class Session:
     def record(self, trial_id: str, report: Report) -> bool:
         self._num_reports += 1
         self._heard[trial_id] = time.monotonic()
+        if report.end and report.end.failure_class == DISK:  # every other trial would meet it too, and lose its training
+            text = last_line(report.end.failure_text)
+            self.fail(InfrastructureError(f"trial {report.key} on {report.worker} found no room in the storage: {text}; "
+                                          "make room, and the same command goes on"))
+            report = replace(report, end=None)
         stop = self.sweep.record(report)
         if stop:
             self._forget(trial_id)

@@ -7,22 +7,27 @@ anything else hears of it. Knows no Ray, no Optuna and no torch: the sampler and
 import math
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sweeps.attempt import Attempt, Place, Runner
 from sweeps.dispatch import Dispatch, Sampler
 from sweeps.ledger import Ledger
-from sweeps.losses import ALONE, CRASHED, GIVE_UP, OOM, class_recorded, consequence, worded
+from sweeps.losses import ALONE, GIVE_UP, class_recorded, consequence, worded
 from sweeps.records import (
+    CRASHED,
     FAILED,
     FINAL_STATES,
+    FORKED_FROM,
     INTERRUPTED,
     LOST,
+    NOTED,
+    OOM,
     PRUNED,
     SEARCH,
     WOULD_PRUNE,
+    Copy,
     End,
     Report,
     StudyRecord,
@@ -39,7 +44,8 @@ class Sweep:
     """One run of a study against its ledger, from wherever the ledger says it stands. One driver, one thread.
 
     `observers` are called with a TrialRecord after each commit; what they raise is kept in `observer_errors`, never passed
-    on. `notes` says in words what could not be run; `voice` is told what a person should know at once.
+    on. `notes` says in words what could not be run; `voice` is told what a person should know at once. `donors`: measured
+    trials of the study that this one is a fork of, by key; they are taken over where they would be run.
     """
 
     def __init__(self, study: Study, ledger: Ledger, record: StudyRecord, brain: Sampler, data_digest: str,
@@ -48,6 +54,7 @@ class Sweep:
         self.observers: list[Callable[[TrialRecord], None]] = []
         self.observer_errors: list[str] = []
         self.voice: Callable[[str], None] = lambda _text: None
+        self.donors: Mapping[str, TrialRecord] = {}
         self.stopping = False
         self.running: dict[str, TrialRecord] = {}
         self._dispatch = Dispatch(study, brain, data_digest)
@@ -84,12 +91,13 @@ class Sweep:
     def next_trial(self) -> TrialSpec | None:
         """The next trial, entered in the ledger; None where nothing is ready now (see `done`)."""
         alone = any(self._consequence(key) == ALONE for key in self.running)
-        spec = None if self.stopping or alone else self._dispatch.next(idle=not self.running)
-        if spec:
-            trial = self.ledger.add_trial(self.record_of_study.id, spec, self.clock(), spec.brain)
-            self.running[spec.key] = trial
-            self._changed(trial)
-        return spec
+        while not self.stopping and not alone and (spec := self._dispatch.next(idle=not self.running)):
+            if not self._adopted(spec):
+                trial = self.ledger.add_trial(self.record_of_study.id, spec, self.clock(), spec.brain)
+                self.running[spec.key] = trial
+                self._changed(trial)
+                return spec
+        return None
 
     def rungs(self, spec: TrialSpec) -> tuple[int, ...]:
         """The epochs after which this trial must report at once, since it may be pruned there."""
@@ -108,6 +116,9 @@ class Sweep:
                 self.lost(report.key, "the ledger refused its report")  # else it would count as running for ever
             return True
         self._tokens[report.key] = report.token
+        for note in report.notes:
+            self.ledger.decide(self.record_of_study.id, report.key, NOTED, self.clock(), {"text": note})
+            self.notes.append(f"trial {report.key}: {note}")
         self._dispatch.note_epochs(trial, [row.seconds for row in report.rows if row.epoch > known.last_epoch])
         curve = {row.epoch: row.metrics.get(self.study.objective, math.nan) for row in report.rows}
         self._curves.setdefault(trial.key, {}).update(curve)
@@ -155,6 +166,20 @@ class Sweep:
     def _consequence(self, key: str, *more: str) -> str:
         """What follows from this trial's losses so far, and from `more` of these classes."""
         return consequence(self._losses.get(key, Counter()) + Counter(more), self.study.compute.retries)
+
+    def _adopted(self, spec: TrialSpec) -> bool:
+        """Take the trial over from the study this one was forked from, where it is there and has not begun here."""
+        donor = self.donors.get(spec.key)
+        if donor is None:
+            return False
+        copy = Copy(donor=donor.id, origin=self.record_of_study.provenance[FORKED_FROM], spec=spec)
+        trial = self.ledger.adopt(self.record_of_study.id, copy, self.clock())
+        if trial is None:
+            return False
+        last = self.ledger.rows_after({trial.id: trial.last_epoch - 1}).get(trial.id, [])
+        self._dispatch.note_end(trial, last[-1].metrics.get(self.study.objective) if last else None)
+        self._changed(trial)
+        return True
 
     def _interrupt(self, trial: TrialRecord, state: str, text: str) -> TrialRecord:
         self.running.pop(trial.key, None)
@@ -219,6 +244,8 @@ def run_locally(sweep: Sweep, source: "Source", place: Place, runner: Runner) ->
     """Run what is left of a sweep in this process, one trial after the other: the same rows as on a cluster."""
     while not sweep.done:
         spec = sweep.next_trial()
+        if spec is None and sweep.done:  # what was left was taken over from another study
+            break
         if spec is None:
             raise RuntimeError("nothing runs and nothing is ready, but the sweep is not done")
         attempt = Attempt(spec, source, place, sweep.rungs(spec), runner)

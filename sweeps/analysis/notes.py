@@ -12,7 +12,10 @@ from sweeps.analysis.arms import comparable
 from sweeps.analysis.comparison import Contender
 from sweeps.analysis.intervals import LEVEL
 from sweeps.analysis.ladder import Ladder, MeasureLike, Rows, sizes
-from sweeps.records import FAILED, FINISHED, MEASURE, TrialRecord, arm_name, rung_name
+from sweeps.records import FAILED, FINISHED, MEASURE, Decision, TrialRecord, arm_name, rung_name
+
+MAX_TROUBLES = 10
+"""Notes on single trials that are written out; the rest are counted."""
 
 
 def on_randomness(ladders: Sequence[Ladder], measure: MeasureLike) -> list[str]:
@@ -74,6 +77,14 @@ def on_gaps(ladder: Ladder, rows: Rows, metric: str, trials: Sequence[TrialRecor
         notes.append(f"{ladder.capacity}: {ladder.strays} trials were measured at another setting of the other knobs "
                      "and are left out.")
     return notes
+
+
+def on_trouble(decisions: Sequence[Decision], trials: Sequence[TrialRecord]) -> list[str]:
+    """What trials went on in spite of, such as a checkpoint that was damaged. `decisions`: those of kind `noted`."""
+    key_of = {trial.id: trial.key for trial in trials}
+    told = [f"trial {key_of.get(noted.trial_id or 0, '?')}: {noted.detail.get('text')}" for noted in decisions]
+    left_out = [f"... and {len(told) - MAX_TROUBLES} more such notes."] if len(told) > MAX_TROUBLES else []
+    return [*told[:MAX_TROUBLES], *left_out]
 
 
 def on_arms(ladder: Ladder, arms: Sequence[Contender], trials: Sequence[TrialRecord]) -> list[str]:

@@ -23,7 +23,6 @@ T = TypeVar("T")
 
 PATIENCE_SECONDS = 45.0
 """How long a locked file, a full disk or a vanished server is waited for before it becomes a LedgerError."""
-
 LAST_PATIENCE_SECONDS = 1.0
 """How long each later operation waits once that was not enough: what a driver does to end must not add up to minutes."""
 

@@ -204,24 +204,6 @@ def studies_shipped() -> dict[str, str]:
     return {path.stem: path.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ") for path in paths}
 
 
-def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What differs between two identities, one line each: `space.alpha.high: was 32.0, is 8.0`."""
-    before, after = _flat(old), _flat(new)
-    paths = dict.fromkeys((*before, *after))
-    return [f"{path}: was {before.get(path, 'not there')}, is {after.get(path, 'not there')}" for path in paths
-            if path not in before or path not in after or before[path] != after[path]]
-
-
-def _flat(value: Any, path: str = "") -> dict[str, Any]:
-    """Dotted path -> every value that is no mapping and no list of mappings."""
-    if isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
-        value = {str(index): item for index, item in enumerate(value)}
-    if not isinstance(value, Mapping) or not value:
-        return {path: value}
-    return {below: leaf for name, child in value.items()
-            for below, leaf in _flat(child, f"{path}.{name}" if path else str(name)).items()}
-
-
 def _find(wanted: str) -> Path:
     ready, path = tuple(studies_shipped()), Path(wanted)
     if wanted in ready:

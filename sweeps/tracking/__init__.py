@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from sweeps.home import Home
 from sweeps.records import FINISHED, INTERRUPTED, PENDING, RUNNING, TRANSFER
-from sweeps.tracking.address import check, experiment_url, server_command
+from sweeps.tracking.address import BACKEND_STORE, check, experiment_url, server_command
 from sweeps.tracking.content import FINDINGS_FILE
 from sweeps.tracking.faults import hide_secrets
 from sweeps.tracking.summary import Summary, describe
@@ -29,7 +29,7 @@ from trainable.errors import InfrastructureError
 if TYPE_CHECKING:
     from sweeps.analysis.results import StudyResults
 
-__all__ = ["Tracker", "check", "experiment_url", "server_command", "sync"]
+__all__ = ["BACKEND_STORE", "Tracker", "check", "experiment_url", "server_command", "sync"]
 
 POLL_SECONDS = 2.0
 """A short trial is over by the time it is seen, and costs one call each of create, log and end."""

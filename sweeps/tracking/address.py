@@ -27,6 +27,7 @@ from trainable.errors import InfrastructureError
 
 PATIENCE_SECONDS = 5.0
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+BACKEND_STORE = "MLFLOW_BACKEND_STORE_URI"
 _API = "/api/2.0/mlflow/experiments"
 
 
@@ -97,9 +98,14 @@ def experiment_url(tracking_uri: str, study: str, address: str) -> str:
 
 
 def server_command(home: Home, port: int) -> list[str]:
-    """The command that serves a local MLflow store on 127.0.0.1, its artifacts included."""
-    return [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", home.tracking_uri, "--workers", "1",
-            "--artifacts-destination", home.artifacts.absolute().as_uri(), "--host", "127.0.0.1", "--port", str(port)]
+    """The command that serves a local MLflow store on 127.0.0.1, its artifacts included.
+
+    The store's address goes with the environment (`BACKEND_STORE`): it may hold a password, and any user of the machine reads
+    command lines. Requests that name another host are refused: a page of the web could send them through a browser here.
+    """
+    return [sys.executable, "-m", "mlflow", "server", "--workers", "1",
+            "--artifacts-destination", home.artifacts.absolute().as_uri(), "--host", "127.0.0.1", "--port", str(port),
+            "--allowed-hosts", "127.0.0.1,127.0.0.1:*,localhost,localhost:*"]
 
 
 def _experiment_id(uri: str, study: str) -> str | None:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from sweeps import cli
 from sweeps.attempt import Place
 from sweeps.home import Home
+from sweeps.records import TRIAL_STATES
 from sweeps.run import begun, driving, opened, prepared
 from sweeps.session import Forced
 from sweeps.study import load_study
@@ -99,11 +100,34 @@ def test_plain_terminals_get_plain_text(environment: dict[str, str], tmp_path: P
     assert "digits" in done.stdout
 
 
+@pytest.mark.parametrize("command", ["status", "plan", "report"])
+@pytest.mark.parametrize("environment", [{"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+                                         {"COLUMNS": "40", "NO_COLOR": "1", "TERM": "dumb"}], ids=["ascii", "narrow"])
+def test_what_looks_can_be_read_anywhere(finished_study: Path, command: str, environment: dict[str, str]) -> None:
+    done = sweep(finished_study, command, "smoke", **environment)
+    assert done.returncode == 0, done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "width=0.25" in done.stdout or command == "status", "a word is never cut up by a narrow column"
+    frames = [line for line in done.stdout.splitlines() if line[:1] in ("┃", "│", "|")]
+    assert all(len(line) <= int(environment.get("COLUMNS", 140)) for line in frames)
+    if "LANG" in environment:
+        assert done.stdout.isascii()
+
+
+TYPES_OF_STATUS = {"study": str, "driver": (str, type(None)), "complete": bool, "planned": dict, "trials": dict, "failures": list}
+
+
 def test_the_status_is_json_for_scripts(finished_study: Path) -> None:
-    done = sweep(finished_study, "status", "smoke", "--json")
+    done = sweep(finished_study, "status", "smoke", "--json", COLUMNS="40")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert set(found) == {"study", "driver", "complete", "planned", "trials", "failures"}
+    assert set(found) == set(TYPES_OF_STATUS)
+    assert all(isinstance(found[name], kind) for name, kind in TYPES_OF_STATUS.items())
+    assert set(found["planned"]) == set(found["trials"]) == {"search", "measure"}
+    assert all(type(count) is int for count in found["planned"].values())
+    for states in found["trials"].values():
+        assert set(states) <= set(TRIAL_STATES)
+        assert all(type(count) is int for count in states.values())
     assert found["complete"] is True
     assert found["driver"] is None
     assert {stage: sum(states.values()) for stage, states in found["trials"].items()} == found["planned"]

@@ -4,7 +4,8 @@ from collections import Counter
 
 import pytest
 
-from sweeps.losses import AGAIN, ALONE, CRASHED, GIVE_UP, LOST, OOM, TIMEOUT, class_of, class_recorded, consequence, worded
+from sweeps.losses import AGAIN, ALONE, GIVE_UP, class_of, class_recorded, consequence, worded
+from sweeps.records import CRASHED, LOST, OOM, TIMEOUT
 
 
 @pytest.mark.parametrize(("text", "kind"), [

@@ -5,6 +5,7 @@ import os
 import pickle
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -228,3 +229,14 @@ def test_the_first_signal_stops_the_second_raises_and_handlers_are_put_back(numb
     with pytest.raises(Forced), signals(session):
         os.kill(os.getpid(), number)
     assert {one: signal.getsignal(one) for one in before} == before
+
+
+def test_a_full_storage_ends_the_run_and_not_the_trial() -> None:
+    session, sweep = make_session("ab")
+    session.dispatch("1")
+    end = End(state="FAILED", failure_class="DISK", failure_text="Traceback ..\nOSError: [Errno 28] No space left on device: '/x'")
+    assert session.record("1", replace(report("a"), end=end))
+    assert sweep.interrupted == {"a"}, "with room again it goes on"
+    assert isinstance(session.error, InfrastructureError)
+    assert "No space left on device: '/x'" in str(session.error)
+    assert session.over

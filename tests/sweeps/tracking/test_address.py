@@ -140,4 +140,9 @@ def test_the_ui_is_served_to_this_machine_only(tmp_path: Path) -> None:
     command = server_command(Home.resolve(environ={"SWEEP_HOME": str(tmp_path)}), 5123)
     assert command[command.index("--host") + 1] == "127.0.0.1"
     assert command[command.index("--port") + 1] == "5123"
-    assert command[command.index("--backend-store-uri") + 1] == f"sqlite:///{tmp_path}/mlflow.db"
+    assert command[command.index("--allowed-hosts") + 1] == "127.0.0.1,127.0.0.1:*,localhost,localhost:*"
+
+
+def test_the_password_of_a_store_is_on_no_command_line() -> None:
+    home = Home.resolve(tracking_uri="postgresql://me:hunter2@db/mlflow", environ={})
+    assert "hunter2" not in " ".join(server_command(home, 5123))
