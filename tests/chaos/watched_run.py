@@ -42,7 +42,7 @@ def until(claim: Callable[[], Any], what: str, seconds: float = PLENTY_SECONDS) 
     while not (found := claim()):
         if time.monotonic() > deadline:
             pytest.fail(f"it did not happen: {what}")
-        time.sleep(0.05)
+        time.sleep(0.3)  # a look at the ledger takes 20 ms of a processor that the run needs
     return found
 
 
