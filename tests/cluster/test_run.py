@@ -2,16 +2,15 @@
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
-from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from sweeps.doctor import assert_consistent
 from sweeps.home import Home
 from sweeps.ledger import Ledger
 from sweeps.records import FINAL_STATES, INTERRUPTED
@@ -46,14 +45,6 @@ def ledger_trials(home: Path) -> list:
     return trials
 
 
-def mlflow_states(home: Path) -> Counter[str]:
-    """trial key -> number of live MLflow runs, read from MLflow's own database."""
-    with sqlite3.connect(home / "mlflow.db") as database:
-        rows = database.execute("select t.value, count(*) from tags t join runs r on r.run_uuid = t.run_uuid "
-                                "where t.key = 'sweep.trial_key' and r.lifecycle_stage = 'active' group by t.value")
-        return Counter(dict(rows.fetchall()))
-
-
 def wait_for_trials(home: Path, count: int, process: "subprocess.Popen[str]") -> None:
     """Until the ledger has this many finished trials."""
     while process.poll() is None:
@@ -65,12 +56,9 @@ def wait_for_trials(home: Path, count: int, process: "subprocess.Popen[str]") ->
 
 
 def assert_whole(home: Path) -> None:
-    trials = ledger_trials(home)
-    assert len(trials) == NUM_TRIALS
-    assert len({trial.key for trial in trials}) == NUM_TRIALS
-    assert all(trial.state in FINAL_STATES for trial in trials)
-    assert mlflow_states(home) == Counter({trial.key: 1 for trial in trials})
-    assert not list((home / "checkpoints").rglob("latest*")), "checkpoints of ended trials are gone"
+    """Every trial once, whole, and the same everywhere, MLflow included."""
+    assert_consistent(Home.resolve(environ={"SWEEP_HOME": str(home)}), STUDY)
+    assert len(ledger_trials(home)) == NUM_TRIALS
 
 
 def test_a_study_runs_and_running_it_again_adds_nothing(tmp_path: Path) -> None:
