@@ -2,7 +2,9 @@
 
 import os
 import socket
+import sqlite3
 import time
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -196,6 +198,20 @@ def test_looking_changes_nothing_and_leaves_nothing_behind(home: Home) -> None:
     examine(home, NAME)
     after = {path: path.read_bytes() for path in home.root.rglob("*") if path.is_file() and path.suffix != ".db-shm"}
     assert after == before
+
+
+def test_a_damaged_page_that_no_check_reads_is_found_too(home: Home) -> None:
+    path = home.root / "ledger.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("pragma wal_checkpoint(truncate)")
+        (page,) = connection.execute("select rootpage from sqlite_master where name = 'sweep_findings'").fetchone()
+        (size,) = connection.execute("pragma page_size").fetchone()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+    (finding,) = examine(home, NAME).findings
+    assert (finding.place, finding.trial) == (LEDGER, None)
+    assert finding.text.startswith("its file is damaged: ")
 
 
 def test_an_unknown_study_is_named(home: Home) -> None:
