@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.doctor import assert_consistent
+from sweeps.doctor import assert_consistent, examine
+from sweeps.doctor.mending import mend
 from sweeps.home import Home
 from sweeps.ledger import Ledger
 from sweeps.records import FINAL_STATES, INTERRUPTED
@@ -38,7 +39,7 @@ def run(home: Path, *arguments: str) -> tuple[int, str]:
 
 
 def ledger_trials(home: Path) -> list:
-    ledger = Ledger.open(Home.resolve(environ={"SWEEP_HOME": str(home)}).ledger, read_only=True)
+    ledger = Ledger.open(home_at(home).ledger, read_only=True)
     study = ledger.study(STUDY)
     trials = ledger.trials(study.id) if study else []
     ledger.close()
@@ -55,9 +56,13 @@ def wait_for_trials(home: Path, count: int, process: "subprocess.Popen[str]") ->
     pytest.fail(f"the run ended before {count} trials had: {process.communicate()[0]}")
 
 
+def home_at(root: Path) -> Home:
+    return Home.resolve(environ={"SWEEP_HOME": str(root)})
+
+
 def assert_whole(home: Path) -> None:
     """Every trial once, whole, and the same everywhere, MLflow included."""
-    assert_consistent(Home.resolve(environ={"SWEEP_HOME": str(home)}), STUDY)
+    assert_consistent(home_at(home), STUDY)
     assert len(ledger_trials(home)) == NUM_TRIALS
 
 
@@ -86,6 +91,9 @@ def test_what_was_stopped_goes_on_with_the_same_command(kill: signal.Signals, tm
         assert process.returncode == 5, text
         assert "goes on" in text
         assert {trial.state for trial in ledger_trials(tmp_path)} <= {*FINAL_STATES, INTERRUPTED}
+    else:
+        mend(home_at(tmp_path), STUDY)
+    assert_consistent(home_at(tmp_path), STUDY, complete=False)
     code, text = run(tmp_path)
     assert code == 0, text
     assert_whole(tmp_path)
@@ -97,6 +105,9 @@ def test_a_second_driver_is_refused_and_names_the_first(tmp_path: Path) -> None:
     long = ("--set", "measure.splits=200")  # 1,200 trials: the first driver is busy for as long as the second needs to be refused
     process = start(tmp_path, *long)
     wait_for_trials(tmp_path, 1, process)
+    health = examine(home_at(tmp_path), STUDY)
+    assert health.findings == ()
+    assert str(process.pid) in (health.driver or "")
     code, text = run(tmp_path, *long)
     process.terminate()
     process.communicate(timeout=120)
