@@ -73,6 +73,8 @@ def test_the_plan_of_the_default_study_names_its_trials(tmp_path: Path) -> None:
     (("run", "--address", "head"), ("an address is HOST:PORT",)),
     (("status", "digits"), ("no ledger yet",)),
     (("report", "digits"), ("no ledger yet",)),
+    (("doctor", "digits"), ("no ledger yet",)),
+    (("doctor", "digits", "--repair"), ("no ledger yet",)),
 ])
 def test_wrong_input_is_exit_2_with_the_way_out_and_no_traceback(arguments: tuple[str, ...], parts: tuple[str, ...],
                                                                  tmp_path: Path) -> None:
