@@ -51,7 +51,7 @@ def test_a_trial_that_kills_every_worker_fails_as_crashed_and_the_others_finish(
 
 def test_a_hanging_trial_is_a_timeout_and_its_slot_and_its_children_are_free(sweeping: Make, tmp_path: Path) -> None:
     notes = tmp_path / "pids"
-    sweep = sweeping(compute__no_progress_seconds=6, compute__retries=0)
+    sweep = sweeping(compute__no_progress_seconds=8, compute__retries=0)
     sweep.start("hanging", seconds=0.05, notes=str(notes))
     assert sweep.end() == 0, sweep.text
     sweep.assert_consistent()
