@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import optuna
 from optuna.samplers import BaseSampler, RandomSampler
@@ -37,6 +37,14 @@ from trainable.seeding import stream_seed
 FIRST, SAMPLER = "first", "sampler"
 _TRANSIENT = ("tpe:relative_params", "gp:relative_params")
 """Attributes by which Optuna shares a half-made ask between processes: empty of meaning once the trial has its parameters."""
+
+
+class Told(NamedTuple):
+    """What Optuna knows of a trial: its state by Optuna's name, its value, and its values by percent of its own epochs."""
+
+    state: str
+    value: float | None
+    at_rungs: dict[int, float]
 
 
 class Brain:
@@ -81,6 +89,10 @@ class Brain:
     def best(self, capacity: str) -> dict[str, Any] | None:
         """The setting with the lowest mean objective over its finished trials; of equals the one asked first."""
         return self._searches[capacity].best()
+
+    def told(self, capacity: str) -> dict[int, Told]:
+        """What Optuna knows of every trial of a capacity, by the number of the ask."""
+        return self._searches[capacity].told()
 
     def rungs(self, epochs: int) -> tuple[int, ...]:
         """The epochs at which a trial of this length may be pruned."""
@@ -166,6 +178,10 @@ class _Search:
             return None
         winner = min(values, key=lambda arm: (math.fsum(values[arm]) / len(values[arm]), first_number[arm]))
         return dict(self._settings[first_number[winner]])
+
+    def told(self) -> dict[int, Told]:
+        frozen = self._storage.get_all_trials(self._study_id, deepcopy=False)
+        return {one.number: Told(one.state.name, one.value, dict(one.intermediate_values)) for one in frozen}
 
     def _fresh_sampler(self, number: int) -> BaseSampler:
         own = stream_seed(self._seed, "sampler", self._capacity, number) % 2**32

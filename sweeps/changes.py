@@ -15,7 +15,7 @@ class Change(NamedTuple):
     now: str
 
     def __str__(self) -> str:
-        return f"{self.path}: was {self.before}, is {self.now}"
+        return f"{self.path}: recorded {self.before}, now {self.now}"
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:

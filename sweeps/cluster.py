@@ -32,6 +32,9 @@ _SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # a relative data root means the same in every worker
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a worker without a GPU sees none
+    # How long Ray waits to learn why an actor is silent. A process's death is known at once, a machine's after 15 to 65 s of failed
+    # health checks: with Ray's own 1 s it would say "temporarily unavailable" of both, and nobody could tell them apart.
+    "RAY_timeout_ms_task_wait_for_death_info": "90000",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the executor has its own

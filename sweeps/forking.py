@@ -40,8 +40,7 @@ def begin_fork(ledger: Ledger, fork_of: str, study: Study, data_digest: str, rem
         raise StudyError("\n".join([
             f"--fork = {fork_of!r}: none of its {num_ended} finished trials applies to {study.name!r}; leave --fork out to begin "
             "from nothing. What has changed:",
-            *(f"  {path}: recorded {before}, now {now}" for path, before, now in changes(old.identity, study.identity())
-              if path != "name")]))
+            *(f"  {change}" for change in changes(old.identity, study.identity()) if change.path != "name")]))
     ledger.fork_study(study.name, study.identity(), study.to_dict(), fork_of, copies, at)
     measured = f"; up to {len(donors)} measured ones follow where {study.name} asks for them" if donors else ""
     return f"took over {len(copies)} search trials of {fork_of}, of {num_ended} trials that have ended there{measured}"

@@ -17,7 +17,8 @@ MAX_MACHINES_LOST = 10
 """Machines may die without any fault of a trial, but one that takes ten of them with it is not tried on an eleventh."""
 
 _OUT_OF_MEMORY = re.compile(r"OutOfMemory|low on memory|MemoryError")
-_MACHINE = re.compile(r"node has died|NodeDied")  # Ray's words; of a process alone it says "its worker process has died"
+_MACHINE = re.compile(r"node has died|NodeDied|temporarily unavailable")
+"""Ray's words for a machine that is dead, and for one that it cannot reach; of a process it says "its worker process has died"."""
 
 
 def class_of(text: str) -> str:

@@ -15,6 +15,9 @@ HEAD_SECONDS = 15.0
 STUCK_SECONDS = 15.0
 """How long the driver may take to end once the head is gone. Ray may wait for an answer that nobody will give."""
 
+LEAVE_SECONDS = 2.0
+"""How long the end of a run waits for a look at the cluster that is just being taken."""
+
 
 class Watch:
     """Looks at a cluster. `head_answers` and `num_fitting` (trials that the machines alive have room for) ask it.
@@ -74,6 +77,8 @@ class Guard:
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
+        if not self._watch.head_gone:
+            self._thread.join(LEAVE_SECONDS)  # else it might ask Ray after Ray was left, which is an error
 
     def _run(self) -> None:
         while not self._over.wait(LOOK_SECONDS):

@@ -1,15 +1,57 @@
-"""The commands that look after MLflow: `sync` brings it up to date, `ui` serves it."""
+"""The commands that look after what was recorded: `doctor` judges and mends it, `sync` brings MLflow up to date, `ui` serves it."""
 
+import json
 import os
-from typing import Annotated
+import sys
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweeps.cli.options import LedgerUrl, Storage, StudyName, TrackingUri, app, name_of
-from sweeps.console import out
+from sweeps.cli.options import INFRASTRUCTURE, LedgerUrl, Storage, StudyName, TrackingUri, app, name_of
+from sweeps.console import out, show_table
 from sweeps.home import Home
 from sweeps.redaction import redact
 from trainable.errors import StudyError
+
+if TYPE_CHECKING:
+    from sweeps.doctor import Health
+
+MOST_SHOWN = 40
+
+
+@app.command()
+def doctor(study: StudyName = "digits", as_json: Annotated[bool, typer.Option("--json", help="for scripts")] = False,
+           repair: Annotated[bool, typer.Option("--repair", help="mend what can be rebuilt, then look again")] = False,
+           ledger: LedgerUrl = None, tracking_uri: TrackingUri = None, storage: Storage = None) -> None:
+    """Whether ledger, sampler, storage and MLflow tell the same of a study; exit code 4 where they do not."""
+    from sweeps.doctor import examine
+    from sweeps.doctor.mending import mend
+    home, name = Home.resolve(ledger=ledger, tracking_uri=tracking_uri, storage=storage), name_of(study)
+    mended = mend(home, name) if repair else []
+    health = examine(home, name)
+    if as_json:
+        typer.echo(json.dumps({**health.to_dict(), "mended": mended}, sort_keys=True))
+    else:
+        for text in mended:
+            out.print(text, soft_wrap=True, markup=False)
+        _show_health(health)
+    if not health.consistent:
+        sys.exit(INFRASTRUCTURE)
+
+
+def _show_health(health: "Health") -> None:
+    if health.driver:
+        out.print(f"{health.study} is being run by {health.driver}: what is in motion is not judged", soft_wrap=True)
+    if health.consistent:
+        whole = "" if health.complete else "; not complete"
+        out.print(f"{health.study}: consistent ({health.num_trials} trials, {health.num_rows} rows, "
+                  f"MLflow {health.num_runs} runs){whole}", soft_wrap=True, markup=False)
+        return
+    rows = [{"place": each.place, "trial": each.trial or "", "finding": each.text, "way out": each.remedy}
+            for each in health.findings[:MOST_SHOWN]]
+    show_table(f"{health.study}: {len(health.findings)} findings", rows)
+    if len(health.findings) > MOST_SHOWN:
+        out.print(f"and {len(health.findings) - MOST_SHOWN} more: --json lists all", soft_wrap=True)
 
 
 @app.command()

@@ -38,8 +38,9 @@ from sweeps.records import (
 )
 from trainable.errors import LedgerError, StudyChanged
 
-STALE_REPORT, CONTRADICTION = "stale_report", "contradiction"
-"""Decisions the ledger records by itself: a report it refused, replayed epochs that differ from the recorded ones."""
+STALE_REPORT, CONTRADICTION, ASKED = "stale_report", "contradiction", "asked"
+"""Decisions the ledger records by itself: a report it refused, replayed epochs that differ from the recorded ones, a study
+that was asked for something else than before."""
 
 _END_DECISIONS = {PRUNED: "prune", FAILED: "fail"}
 
@@ -79,7 +80,7 @@ class Ledger(LedgerReads):
     # ---- studies and who may write them
 
     def register_study(self, name: str, identity: dict[str, Any], spec: dict[str, Any], at: float) -> StudyRecord:
-        """The study called `name`, new or known. `spec` replaces the one recorded before.
+        """The study called `name`, new or known. `spec` replaces the one recorded before; a decision says what changed.
 
         StudyChanged, with every difference, when it is known with another `identity`. StudyLocked when `spec` differs
         and a live driver is running it.
@@ -91,12 +92,13 @@ class Ledger(LedgerReads):
             if known is None:
                 return write.insert_study(connection, name, identity, spec, at)
             if changed := changes(known.identity, identity):
-                told = [f"  {path}: recorded {before}, now {now}" for path, before, now in changed]
-                raise StudyChanged("\n".join([f"study {name!r} is in ledger {self.name} with other settings:", *told]))
-            if known.spec == spec:
+                told = [f"study {name!r} is in ledger {self.name} with other settings:", *(f"  {change}" for change in changed)]
+                raise StudyChanged("\n".join(told))
+            if not (changed := changes(known.spec, spec)):
                 return known
             lock.refuse_if_held(lock.read_head(connection, known.id), *lock.here(), at)
             connection.execute(studies.update().where(studies.c.id == known.id).values(spec=spec))
+            write.write_decision(connection, known.id, None, ASKED, at, {"changes": [str(change) for change in changed]})
             return replace(known, spec=spec)
 
         return self._store.begin("register_study", body)

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from sweeps.ledger import sqlite
 from sweeps.ledger.lock import here, is_alive
 from sweeps.ledger.schema import as_floats, attempts, decisions, findings, heads, rows, studies, trials
 from sweeps.ledger.store import Store
@@ -35,6 +36,10 @@ class LedgerReads:
     def close(self) -> None:
         """Close all connections."""
         self._store.close()
+
+    def damage(self) -> str | None:
+        """What is wrong with the pages of a ledger in a file, or None. Reads all of it."""
+        return self._store.read(sqlite.find_damage) if self._store.path else None
 
     def studies(self) -> list[StudyRecord]:
         """All studies, oldest first."""

@@ -19,7 +19,7 @@ from sweeps.study import load_study
 from sweeps.sweep import run_locally
 from trainable.trial import run_trial
 
-COMMANDS = ("run", "claims", "plan", "status", "stop", "trial", "report", "sync", "ui", "studies")
+COMMANDS = ("run", "claims", "plan", "status", "stop", "trial", "report", "sync", "ui", "studies", "doctor")
 
 
 @pytest.fixture(scope="module")

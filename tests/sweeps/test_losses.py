@@ -13,6 +13,8 @@ from sweeps.records import CRASHED, LOST, OOM, TIMEOUT
     ("The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR Worker exit detail: (1) The process is "
      "killed by SIGKILL by OOM killer due to high memory usage. (2) ray stop --force is called.", CRASHED),
     ("ray.exceptions.OutOfMemoryError: Task was killed due to the node running low on memory.", OOM),
+    ("The actor 1a36 is unavailable: The actor is temporarily unavailable: RpcError: RPC Error message: Socket closed. The task "
+     "may or may not have been executed on the actor.", LOST),
     ("its worker is gone", CRASHED),
     ("", CRASHED)])
 def test_the_class_of_a_loss_is_read_from_what_ray_says(text: str, kind: str) -> None:

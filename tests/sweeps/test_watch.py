@@ -1,5 +1,6 @@
 """The look at the cluster: what is said once, what ends the run, and that a driver which Ray holds fast gets out."""
 
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -86,3 +87,21 @@ def test_where_the_driver_is_held_fast_it_is_let_go(cluster: Cluster, monkeypatc
         guard._thread.join(10)
     assert len(reasons) == 1
     assert "the head of the Ray cluster has not answered" in reasons[0]
+
+
+def test_the_end_of_a_run_waits_for_a_look_that_is_just_being_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "LOOK_SECONDS", 0.01)
+    began, leave, order = threading.Event(), threading.Event(), list[str]()
+
+    def look() -> int:
+        began.set()
+        leave.wait(10)
+        order.append("looked")
+        return 1
+
+    watch = Watch(lambda: True, look, say=order.append, fail=lambda error: order.append(str(error)), no_machine_seconds=60.0)
+    with Guard(watch, order.append):
+        began.wait(10)
+        threading.Timer(0.2, leave.set).start()
+    order.append("left")
+    assert order == ["looked", "left"]

@@ -189,9 +189,9 @@ def test_what_makes_a_study_is_its_identity_and_the_change_is_told(override: str
 
 def test_a_change_is_one_readable_line() -> None:
     old, new = load_study("digits").identity(), load_study("digits", ["space.dropout.high=0.4", "seed=3"]).identity()
-    assert [str(change) for change in changes(old, new)] == ["seed: was 0, is 3", "space.dropout.high: was 0.5, is 0.4"]
+    assert [str(change) for change in changes(old, new)] == ["seed: recorded 0, now 3", "space.dropout.high: recorded 0.5, now 0.4"]
     fixed = load_study("digits", ["space.dropout=0.1"]).identity()
-    assert "space.dropout: was not there, is 0.1" in [str(change) for change in changes(old, fixed)]
+    assert "space.dropout: recorded not there, now 0.1" in [str(change) for change in changes(old, fixed)]
 
 
 def test_an_identity_survives_json() -> None:
