@@ -1,5 +1,6 @@
 """The sentences beside the numbers."""
 
+import itertools
 from types import SimpleNamespace
 
 from sweeps.analysis import notes
@@ -57,3 +58,17 @@ def test_troubles_of_trials_are_told_and_those_beyond_ten_counted(made: SimpleNa
     assert len(told) == 11
     assert told[-1] == "... and 2 more such notes."
     assert notes.on_trouble([], []) == []
+
+
+def test_what_pairing_saves_is_the_ratio_of_the_variances_over_all_pairs(made: SimpleNamespace) -> None:
+    trials = [trial for trial in made.whole_ladder() if trial.capacity == "width=1"]
+    ladder = build_ladder("width=1", trials, made.Measure())
+    table_SA = ladder.table({}, "val/error")
+    pairs = list(itertools.combinations(table_SA.T, 2))
+    ratio = sum(one.var() + two.var() for one, two in pairs) / sum((one - two).var() for one, two in pairs)
+    [note] = notes.on_pairing(ladder, {}, "val/error")
+    assert f"has 1/{ratio:.2g} of the variance" in note
+    assert "n = 4 splits" in note
+    fewer = build_ladder("width=1", [trial for trial in trials if trial.split <= 3], made.Measure())
+    assert notes.on_pairing(fewer, {}, "val/error") == []
+    assert notes.on_pairing(build_ladder("none", [], made.Measure()), {}, "val/error") == []
