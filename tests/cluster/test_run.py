@@ -133,7 +133,7 @@ def test_a_fork_runs_only_what_it_asks_beyond_the_other_study_and_shows_all_in_m
     code, text = run(tmp_path, "--set", "name=wider", "--set", "measure.splits=3", "--fork", STUDY)
     assert code == 0, text
     assert "took over 4 search trials of smoke" in text
-    with Ledger.open(Home.resolve(environ={"SWEEP_HOME": str(tmp_path)}).ledger, read_only=True) as ledger:
+    with Ledger.open(home_at(tmp_path).ledger, read_only=True) as ledger:
         study = ledger.study("wider")
         assert study
         forked = ledger.trials(study.id)
@@ -141,4 +141,5 @@ def test_a_fork_runs_only_what_it_asks_beyond_the_other_study_and_shows_all_in_m
     assert len(forked) == NUM_TRIALS + 6
     assert all(trial.state in FINAL_STATES for trial in forked)
     assert len(taken) == len(before & {trial.key for trial in forked}) == NUM_TRIALS
-    assert mlflow_states(tmp_path) == Counter({trial.key: 2 if trial.key in before else 1 for trial in forked})
+    for name in (STUDY, "wider"):
+        assert_consistent(home_at(tmp_path), name)
