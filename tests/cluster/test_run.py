@@ -14,7 +14,7 @@ from sweeps.doctor import assert_consistent, examine
 from sweeps.doctor.mending import mend
 from sweeps.home import Home
 from sweeps.ledger import Ledger
-from sweeps.records import FINAL_STATES, INTERRUPTED
+from sweeps.records import FINAL_STATES, FORKED, INTERRUPTED
 from trainable.errors import LedgerError
 
 pytestmark = pytest.mark.cluster
@@ -125,3 +125,21 @@ def test_more_may_be_asked_of_a_complete_study_but_not_something_else(tmp_path: 
     code, text = run(tmp_path, "--set", "train.lr=0.05")
     assert code == 2
     assert "train.lr: recorded 0.1, now 0.05" in text
+
+
+def test_a_fork_runs_only_what_it_asks_beyond_the_other_study_and_shows_all_in_mlflow(tmp_path: Path) -> None:
+    assert run(tmp_path)[0] == 0
+    before = {trial.key for trial in ledger_trials(tmp_path)}
+    code, text = run(tmp_path, "--set", "name=wider", "--set", "measure.splits=3", "--fork", STUDY)
+    assert code == 0, text
+    assert "took over 4 search trials of smoke" in text
+    with Ledger.open(home_at(tmp_path).ledger, read_only=True) as ledger:
+        study = ledger.study("wider")
+        assert study
+        forked = ledger.trials(study.id)
+        taken = [decision for decision in ledger.decisions(study.id) if decision.kind == FORKED]
+    assert len(forked) == NUM_TRIALS + 6
+    assert all(trial.state in FINAL_STATES for trial in forked)
+    assert len(taken) == len(before & {trial.key for trial in forked}) == NUM_TRIALS
+    for name in (STUDY, "wider"):
+        assert_consistent(home_at(tmp_path), name)

@@ -14,8 +14,11 @@ from search_spaces import Capacity
 from sweeps.answer import results_of
 from sweeps.attempt import Place
 from sweeps.brain import Brain
+from sweeps.doctor import findings_of
+from sweeps.doctor.recorded import read
 from sweeps.fork import ways_out
 from sweeps.forking import begin_fork, donors_of
+from sweeps.home import Home
 from sweeps.ledger import Ledger
 from sweeps.optuna_study import memory_of
 from sweeps.records import FORKED, FORKED_FROM, MEASURE, PRUNED, SEARCH, WOULD_PRUNE, Row, StudyRecord, TrialRecord
@@ -262,6 +265,18 @@ def test_readers_that_page_by_revision_see_every_copy(desk: Desk) -> None:
         seen += [trial.key for trial in page]
         revision = page[-1].revision
     assert sorted(seen) == sorted(trial.key for trial in desk.trials("new"))
+
+
+def test_the_doctor_finds_nothing_wrong_with_a_fork(desk: Desk) -> None:
+    begun(desk, rule="asha", max_trials=12)
+    new = new_study(rule="asha", max_trials=14, space=SPACE.narrow({"dropout": {"low": 0, "high": 0.6}}))
+    record = desk.run(new, "small")
+    assert len(desk.ran) < num_asked(new)
+    desk.ledger.set_study(record.id, complete=True)
+    now = desk.ledger.study("new")
+    assert now
+    home = Home.resolve(environ={"SWEEP_HOME": str(desk.folder)})
+    assert [str(finding) for finding in findings_of(read(desk.ledger, now, None), home)] == []
 
 
 @pytest.mark.parametrize(("study", "fork_of", "digest", "parts"), [
