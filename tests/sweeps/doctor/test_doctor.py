@@ -32,7 +32,7 @@ UNKNOWN_RUN = (MLFLOW, None, "run ")
 LEDGER_CASES: dict[str, Case] = {
     "a row is lost": (in_ledger("delete from sweep_rows where epoch = 2 and trial_id = <PRUNED>"),
                       [(LEDGER, PRUNED, "epoch 2 of "), (MLFLOW, PRUNED, "3 metric values that the ledger has not, epoch 2")],
-                      [(LEDGER, PRUNED, "epoch 2 of ")]),
+                      [(LEDGER, PRUNED, "epoch 2 of "), (MLFLOW, PRUNED, "3 metric values that the ledger has not, epoch 2")]),
     "a last row is lost": (in_ledger("delete from sweep_rows where epoch = 1 and trial_id = <FAILED>"),
                            [(LEDGER, FAILED, "epoch 1 of 1 missing")], [(LEDGER, FAILED, "epoch 1 of 1 missing")]),
     "an attempt was not closed": (in_ledger("update sweep_attempts set state = 'RUNNING' where trial_id = <PRUNED>"),
@@ -50,11 +50,11 @@ LEDGER_CASES: dict[str, Case] = {
     "a measure trial is lost": (
         in_ledger("delete from sweep_trials where id = (select max(id) from sweep_trials where stage = 'measure')"),
         [(LEDGER, None, "missing from a study that counts as complete"), UNKNOWN_RUN],
-        [(LEDGER, None, "missing from a study that counts as complete")]),
+        [(LEDGER, None, "missing from a study that counts as complete"), UNKNOWN_RUN]),
     "a search trial is lost": (
         in_ledger("delete from sweep_trials where stage = 'search' and number = 3 and capacity = 'width=0.5'"),
         [(SAMPLER, None, "cannot be rebuilt: width=0.5: search trial 3 is missing"), UNKNOWN_RUN],
-        [(SAMPLER, None, "cannot be rebuilt: width=0.5: search trial 3 is missing")]),
+        [(SAMPLER, None, "cannot be rebuilt: width=0.5: search trial 3 is missing"), UNKNOWN_RUN]),
     "a trial is beyond the budget": (
         extra_trial, [(LEDGER, None, "a measure trial that the study does not ask for"), (MLFLOW, None, "no active run")],
         [(LEDGER, None, "a measure trial that the study does not ask for")]),
@@ -165,7 +165,7 @@ def sending_here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("damaged", CASES, indirect=True)
-def test_a_repair_mends_what_can_be_rebuilt_and_says_what_is_left(
+def test_a_repair_mends_what_can_be_rebuilt_and_keeps_in_mlflow_what_the_ledger_may_have_lost(
         damaged: tuple[Home, Case, dict[str, str]], sending_here: None) -> None:
     home, (_, expected, left), keys = damaged
     done = mend(home, NAME)
