@@ -7,6 +7,8 @@ VENV ?= .venv
 # The tried set of versions. `make setup CONSTRAINTS=` takes what pip resolves from pyproject.toml instead.
 CONSTRAINTS ?= constraints.txt
 STUDY ?= digits
+# Two tests at a time, those of a file one after the other: most wait for processes more than they compute.
+BESIDE := -n 2 --dist loadfile
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
@@ -14,7 +16,7 @@ export SWEEP_HOME ?= runs
 export RAY_USAGE_STATS_ENABLED ?= 0
 export MLFLOW_DISABLE_TELEMETRY ?= true
 
-.PHONY: help setup sweep claims plan trial ui report test check bench lint types readme
+.PHONY: help setup sweep claims plan trial ui report test chaos check bench lint types readme
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -47,7 +49,10 @@ report: $(READY) ## rebuild the report of a study from the ledger
 	@$(BIN)/python -m sweeps report $(STUDY) $(ARGS)
 
 test: $(READY) ## the tests that need nothing but Python
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q $(BESIDE)
+
+chaos: $(READY) ## kill drivers, workers, machines and servers, five times as often as CI (needs root for networks)
+	@CHAOS_ROUNDS=$${CHAOS_ROUNDS:-5} $(BIN)/python -m pytest -q -m chaos --timeout 2400 $(ARGS)
 
 lint: $(READY)
 	@$(BIN)/ruff check .

@@ -1,7 +1,8 @@
 """`make bench`: every benchmark, or those named, as a table; also written to `$SWEEP_HOME/bench.json`.
 
-`python -m benchmarks coverage` prints the coverage of the confidence sets, a table of its own with no bar and no peer; it runs
-only by name (about a minute) and is written to `$SWEEP_HOME/coverage.md`.
+`python -m benchmarks coverage` prints the coverage of the confidence sets, `refined` that of the intervals between rungs,
+`race_errors` what a race for the verdict gets wrong: tables of their own with no bar and no peer. They run only by name (one to
+eight minutes) and are written to `$SWEEP_HOME/<name>.md`.
 """
 
 import argparse
@@ -12,17 +13,22 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 from benchmarks.common_random_numbers import common_random_numbers
 from benchmarks.coverage import coverage
 from benchmarks.efficiency import study_efficiency
+from benchmarks.growth import ledger_growth
 from benchmarks.memory import memory
+from benchmarks.outage import outage_pace
 from benchmarks.overhead import flat_cost, trial_overhead
+from benchmarks.race_errors import race_errors
+from benchmarks.refined import refined
 from benchmarks.result import table, versions, write
+from benchmarks.resume import resume
 from benchmarks.step import mixup_overhead, public_loop, step_overhead
 from sweeps.home import Home
 from sweeps.storage import write_whole
 
 ALL = {one.__name__: one for one in (
-    step_overhead, mixup_overhead, public_loop, trial_overhead, flat_cost, memory, study_efficiency,
-    common_random_numbers)}
-TABLES = {"coverage": coverage}
+    step_overhead, mixup_overhead, public_loop, trial_overhead, flat_cost, ledger_growth, memory, outage_pace, resume,
+    study_efficiency, common_random_numbers)}
+TABLES = {"coverage": coverage, "refined": refined, "race_errors": race_errors}
 """What is no bar: each gives its text."""
 
 

@@ -18,8 +18,10 @@ from sweeps.records import MEASURE, TrialRecord, rung_name
 from sweeps.study import Study
 from sweeps.study.until import Until
 
-RULES = {"verdict 0.8": Until(verdict=0.8), "verdict 0.9": Until(verdict=0.9), "verdict 0.9, first 4": Until(verdict=0.9, first=4),
-         "width 0.45": Until(width=0.45), "width 0.1": Until(width=0.1), "difference 0.03": Until(difference=0.03)}
+RULES = {
+    "verdict 0.9": Until(verdict=0.9), "verdict 0.8, first 2": Until(verdict=0.8, first=2),
+    "verdict 0.9, first 2": Until(verdict=0.9, first=2), "verdict 0.95, first 2": Until(verdict=0.95, first=2),
+    "width 0.45": Until(width=0.45), "width 0.1": Until(width=0.1), "difference 0.03": Until(difference=0.03)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,13 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
 from search_spaces.dimension import Choice
 from sweeps.home import Home
 from sweeps.ledger import Ledger
 from sweeps.plan_cost import num_trials
-from sweeps.records import FAILED, FINAL_STATES, MEASURE, SEARCH, WOULD_PRUNE, Holder, StudyRecord, last_line
+from sweeps.records import FAILED, FINAL_STATES, MEASURE, NOTED, SEARCH, WOULD_PRUNE, Holder, StudyRecord, last_line
 from sweeps.storage import labels_path, read_array, write_whole
 from sweeps.stored_predictions import StoredPredictions
 from sweeps.study import Study
@@ -53,22 +51,27 @@ def results_of(ledger: Ledger, record: StudyRecord, storage: str) -> "StudyResul
     from sweeps.analysis.findings import find
     from sweeps.analysis.importance import with_importance
     from sweeps.analysis.interactions import with_interactions
+    from sweeps.analysis.notes import on_trouble
     from sweeps.analysis.pruning import audit_pruning, curves_of
-    from sweeps.optuna_study import importance, rung_steps
+    from sweeps.optuna_study import FEW_TREES, importance, rung_steps
     study = Study.from_dict(record.spec)
     predictions = StoredPredictions(storage, record.provenance.get("data_digest"))
     labels = read_array(storage, labels_path(study.name))
     trials, rows = ledger.trials(record.id), ledger.rows(record.id)
     results = analyse(study, trials, rows, ledger.attempts(record.id), predictions, labels)
-    results = replace(results, findings=find([found.capacity for found in results.capacities], study, trials,
-                                             ledger.findings(record.id), ledger.study_findings(record.id)))
+    troubles = on_trouble(ledger.decisions(record.id, NOTED), trials)
+    results = replace(results, notes=(*results.notes, *troubles),
+                      findings=find([found.capacity for found in results.capacities], study, trials,
+                                    ledger.findings(record.id), ledger.study_findings(record.id)))
     prune = study.search.prune
     curves = curves_of(trials, rows, ledger.decisions(record.id, WOULD_PRUNE), study.objective)
     if curves and (rungs := rung_steps(prune)):
         results = replace(results, pruning=audit_pruning(curves, prune.rule, prune.audit, rungs))
     scales = {axis.name: axis.to_unit for axis in study.space.varying if not isinstance(axis, Choice)}
     results = with_interactions(results, scales, seed=study.seed)
-    return with_importance(results, lambda settings, values: importance(study.space, settings, values, study.seed))
+    return with_importance(
+        results, lambda settings, values: importance(study.space, settings, values, study.seed),
+        rough=lambda settings, values: importance(study.space, settings, values, study.seed, FEW_TREES))
 
 
 def study_status(home: Home, name: str) -> dict[str, Any]:
@@ -99,14 +102,6 @@ def driver_of(home: Home, name: str) -> Holder | None:
         return ledger.driver(known_study(ledger, name).id, time.time())
     finally:
         ledger.close()
-
-
-def is_driver(holder: Holder) -> bool:
-    """Whether the process of that number on this host is the driver itself, and not one that was given its number after it died."""
-    try:
-        return bool(psutil.Process(holder.pid).create_time() <= holder.heartbeat_at)
-    except psutil.NoSuchProcess:
-        return False
 
 
 def open_existing(home: Home) -> Ledger:

@@ -18,7 +18,22 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sweeps.records import FAILED, FINISHED, MEASURE, TRANSFER, TRANSFER_REPLICATE, End, Report, Row, TrialSpec
+from sweeps.records import (
+    CRASHED,
+    DISK,
+    DIVERGED,
+    FAILED,
+    FINISHED,
+    MEASURE,
+    OOM,
+    TRANSFER,
+    TRANSFER_REPLICATE,
+    End,
+    Report,
+    Row,
+    TrialSpec,
+)
+from sweeps.redaction import redact
 from sweeps.storage import checkpoint_path, predictions_path, weights_path, write_array, write_whole
 from trainable.config import TrialConfig
 from trainable.data import Source
@@ -84,6 +99,7 @@ class Attempt:
         self._token, self._started_at = uuid.uuid4().hex, time.time()
         self._rows = self._run()
         self._ended = False
+        self._notes: list[str] = []
 
     def report(self) -> Report:
         """Train on until a slice of time has passed, a rung is reached or the trial ends, and say what happened.
@@ -127,9 +143,12 @@ class Attempt:
                    findings=outcome.curves if asked else {})
 
     def _report(self, rows: list[Row], end: End | None) -> Report:
-        self._ended = end is not None
+        # with memory or room the trial goes on: its checkpoint stays, until the driver tidies up
+        self._ended = end is not None and end.failure_class not in (OOM, DISK)
+        told, self._notes = self._notes, list(dict.fromkeys([*self._notes, *(redact(note) for note in self._slot.notes)]))
         return Report(key=self._spec.key, token=self._token, worker=f"{socket.gethostname()}:{os.getpid()}",
-                      node=self._place.node, device=self._place.device, started_at=self._started_at, rows=tuple(rows), end=end)
+                      node=self._place.node, device=self._place.device, started_at=self._started_at, rows=tuple(rows), end=end,
+                      notes=tuple(self._notes[len(told):]))
 
 
 def extras(spec: TrialSpec, place: Place) -> dict[str, Any]:
@@ -153,7 +172,7 @@ def keep_weights(weights: dict[str, Any], key: str, place: Place) -> None:
 def failure(error: Exception) -> End:
     """How a trial that raised `error` ended: its class, and the text to find the cause by."""
     if isinstance(error, Diverged):
-        return End(state=FAILED, failure_class="DIVERGED", failure_text=str(error))
+        return End(state=FAILED, failure_class=DIVERGED, failure_text=str(error))
     text = "".join(traceback.format_exception(error))
     return End(state=FAILED, failure_class=_class_of(error), failure_text=text[-MAX_TEXT:])
 
@@ -161,10 +180,10 @@ def failure(error: Exception) -> End:
 def _class_of(error: Exception) -> str:
     # torch.OutOfMemoryError is known by its name: asking torch would import it where no trial needs it
     if isinstance(error, MemoryError) or any(cls.__name__ == "OutOfMemoryError" for cls in type(error).__mro__):
-        return "OOM"
+        return OOM
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "DISK"
-    return "CRASHED"
+        return DISK
+    return CRASHED
 
 
 @functools.cache

@@ -120,7 +120,7 @@ class _Search:
 
     def ask(self) -> Ask:
         number = self._num_asked
-        first = self._first[number] if number < len(self._first) else None
+        first = self._next_first()
         if first is not None:
             self._study.enqueue_trial({axis.name: to_internal(axis, first[axis.name]) for axis in self._space.active(first)})
         self._study.sampler = self._fresh_sampler(number)
@@ -186,6 +186,15 @@ class _Search:
     def _fresh_sampler(self, number: int) -> BaseSampler:
         own = stream_seed(self._seed, "sampler", self._capacity, number) % 2**32
         return make_sampler(self._sampler, self._space, own, stream_seed(self._seed, "sampler", self._capacity) % 2**32)
+
+    def _next_first(self) -> dict[str, Any] | None:
+        """The first setting that was not asked yet: a fork may begin with some of them, and with others between."""
+        asked = list(self._settings.values())
+        for setting in self._first:
+            if setting not in asked:
+                return setting
+            asked.remove(setting)
+        return None
 
     def _memory(self, number: int) -> dict[str, Any]:
         frozen = self._frozen(number)

@@ -7,8 +7,10 @@ import logging
 import math
 import os
 import secrets
+import shutil
 import socket
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import Any
 
 import ray
 from ray._raylet import Config  # type: ignore[attr-defined]
+from ray.tune.execution import class_cache
 
 from sweeps.study import Compute
 from trainable.errors import AddressError, InfrastructureError
@@ -25,12 +28,17 @@ MAX_TRIALS_PER_GPU = 4
 OBJECT_STORE_BYTES = 192 * 2**20
 """The local object store, beside the data. Reports are small, and Ray's own default is a third of the machine's memory."""
 CONNECT_SECONDS = 5.0
+SESSION_BYTES = 4 * 2**20
+"""What Ray's logs and sockets take, with room to spare: half a megabyte after a short study."""
 
 _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # a relative data root means the same in every worker
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a worker without a GPU sees none
+    # How long Ray waits to learn why an actor is silent. A process's death is known at once, a machine's after 15 to 65 s of failed
+    # health checks: with Ray's own 1 s it would say "temporarily unavailable" of both, and nobody could tell them apart.
+    "RAY_timeout_ms_task_wait_for_death_info": "90000",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the executor has its own
@@ -38,6 +46,10 @@ _SETTINGS = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_WARN_THRESHOLD_S": "60",
 }
+
+_CREDENTIALS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"}
+"""What Tune would copy from the driver's environment into the description of each worker, which every node writes to a log.
+Workers have their own: those on this machine inherit it, those of a cluster that of `ray start`."""
 
 _AUTHENTICATION = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")
 _OWN_TOKEN = secrets.token_hex(32)  # one for the life of the process, since Ray keeps the first it has seen
@@ -111,6 +123,7 @@ def connected(address: str | None, data_bytes: int) -> Iterator[list[Node]]:
     os.environ.update({name: value for name, value in _SETTINGS.items() if name not in os.environ})
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    class_cache.ENV_VARS_TO_PROPAGATE.difference_update(_CREDENTIALS)
     if ray.is_initialized():
         yield nodes()
         return
@@ -129,6 +142,21 @@ def nodes() -> list[Node]:
     """The machines of the cluster that are alive."""
     found = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     return [Node(cpus=resources.get("CPU", 0.0), gpus=resources.get("GPU", 0.0)) for resources in found]
+
+
+def head_answers(address: str) -> bool:
+    """Whether the head of the cluster at this HOST:PORT takes connections. Ray itself would wait for a minute, and then end us."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
+    except OSError:
+        return False
+    return True
+
+
+def head_address() -> str:
+    """Where the head of the cluster that this process has joined answers: HOST:PORT."""
+    return str(ray.get_runtime_context().gcs_address)
 
 
 def check_address(address: str | None) -> None:
@@ -151,9 +179,20 @@ def check_address(address: str | None) -> None:
         raise AddressError(f"{where} does not answer: {error}") from error
 
 
+def check_session_folder(environ: Mapping[str, str] = os.environ) -> None:
+    """InfrastructureError, naming the folder, where Ray's session would find no room: its processes would wait for each other."""
+    folder = Path(environ.get("RAY_TMPDIR") or environ.get("TMPDIR") or tempfile.gettempdir())
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())  # Ray makes what is not
+    num_free = shutil.disk_usage(there).free
+    if num_free < SESSION_BYTES:
+        raise InfrastructureError(f"{folder} has {num_free:,} bytes free, and Ray's session there needs {SESSION_BYTES:,}: "
+                                  "make room, or name another folder in RAY_TMPDIR")
+
+
 def _init(address: str | None, data_bytes: int) -> None:
     quiet: dict[str, Any] = {"include_dashboard": False} if address is None else {}
     if address is None:
+        check_session_folder()
         _authenticate("token")
         quiet["object_store_memory"] = OBJECT_STORE_BYTES + 2 * data_bytes
     else:

@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from sweeps.analysis.results import StudyResults
 
 PIPE_WIDTH = 140
+FOLDED = 16
+"""Characters that a column keeps where its texts are folded."""
 out = Console(highlight=False, width=None if sys.stdout.isatty() or os.environ.get("COLUMNS") else PIPE_WIDTH)
+
+
+def say(text: str) -> None:
+    """One line, however wide."""
+    out.print(text, soft_wrap=True, markup=False)
 
 
 def show_results(results: "StudyResults") -> None:
@@ -38,8 +45,14 @@ def show_results(results: "StudyResults") -> None:
 
 
 def show_table(title: str, rows: list[dict[str, Any]], numeric: Collection[str] = ()) -> None:
-    """The rows as a table; columns that do not fit beside the others follow in a second one under the first column's names."""
-    for columns in _fitting(rows, out.width):
+    """The rows as a table; columns that do not fit beside the others follow in a second one under the first column's names.
+
+    Where not even folded cells could be read, a line for each cell.
+    """
+    groups = _fitting(rows, out.width)
+    if not groups:
+        _show_lines(title, rows)
+    for columns in groups:
         table = Table(title=title, title_justify="left")
         for column in columns:
             table.add_column(Text(column), overflow="fold", justify="right" if column in numeric else "left")
@@ -49,12 +62,24 @@ def show_table(title: str, rows: list[dict[str, Any]], numeric: Collection[str] 
         title = ""
 
 
+def _show_lines(title: str, rows: list[dict[str, Any]]) -> None:
+    out.print(Text(title))
+    for row in rows:
+        for place, (name, value) in enumerate(row.items()):
+            if str(value):
+                out.print(Text(f"{'    ' if place else '  '}{name}: {value}"), soft_wrap=True)
+
+
 def _fitting(rows: list[dict[str, Any]], width: int) -> list[list[str]]:
-    """The columns in as many groups as the width asks for. A table whose texts are sentences stays one: they are folded."""
+    """The columns in as many groups as the width asks for. A table whose texts are sentences stays one: they are folded.
+
+    No group where that would leave a column less than FOLDED characters.
+    """
     names = list(dict.fromkeys(key for row in rows for key in row))
     widths = {name: 3 + max(len(name), *(len(str(row.get(name, ""))) for row in rows)) for name in names}
     if not names or max(widths.values()) > width // 2:
-        return [names]
+        readable = 1 + sum(min(wanted, 3 + FOLDED) for wanted in widths.values()) <= width
+        return [names] if readable else []
     groups, taken = [[names[0]]], 1 + widths[names[0]]
     for name in names[1:]:
         if taken + widths[name] > width:

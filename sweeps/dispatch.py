@@ -86,6 +86,7 @@ class Dispatch:
         self.notes: list[str] = []
         self._by_cost = by_cost(study)
         self._resumable: deque[TrialSpec] = deque()
+        self._alone: deque[TrialSpec] = deque()
         self._measures: list[tuple[float, int, TrialSpec]] = []
         self._known: set[str] = set()
         self._measured: set[str] = set()
@@ -93,10 +94,10 @@ class Dispatch:
         self._ended: dict[str, float | None] = {}
         self._num_of_arm: Counter[str] = Counter()
 
-    def add_known(self, trial: TrialRecord, value: float | None = None) -> None:
+    def add_known(self, trial: TrialRecord, value: float | None = None, *, alone: bool = False) -> None:
         """Take over a trial of the ledger: it is not asked again, and it is run first where it has not ended.
 
-        `value`: the objective at its last epoch.
+        `value`: the objective at its last epoch. `alone`: see `resume`.
         """
         self._known.add(trial.key)
         self._note_risk(trial, value)
@@ -105,21 +106,26 @@ class Dispatch:
             search.num_asked += 1
             self._num_of_arm[trial.arm_key] += 1
         if trial.state not in FINAL_STATES:
-            self.resume(trial)
+            self.resume(trial, alone=alone)
             if trial.stage == SEARCH and search:
                 search.unfinished.add(trial.key)
 
-    def resume(self, trial: TrialRecord) -> None:
-        """Run this trial again before anything else."""
-        self._resumable.append(spec_of(trial))
+    def resume(self, trial: TrialRecord, *, alone: bool = False) -> None:
+        """Run this trial again before anything else; `alone`, while nothing else runs."""
+        (self._alone if alone else self._resumable).append(spec_of(trial))
 
     @property
     def resumable(self) -> set[str]:
         """The trials that wait to be run again."""
-        return {spec.key for spec in self._resumable}
+        return {spec.key for spec in (*self._resumable, *self._alone)}
 
-    def next(self) -> TrialSpec | None:
-        """The next trial, or None where nothing is ready at the moment."""
+    def next(self, *, idle: bool) -> TrialSpec | None:
+        """The next trial, or None where nothing is ready at the moment. `idle`: nothing runs.
+
+        Where a trial waits to run alone nothing else begins, so that its turn comes.
+        """
+        if self._alone:
+            return self._alone.popleft() if idle else None
         if self._resumable:
             return self._resumable.popleft()
         return self._ask() or self._measure()
@@ -129,7 +135,7 @@ class Dispatch:
         """Whether nothing is left to run, provided that the trials now running end well."""
         asked = all(search.spent for search in self.searches.values())
         racing = any(not race.over for race in self._races.values())
-        return asked and not self._resumable and not self._measures and not racing and self._measured == set(self.searches)
+        return asked and not self.resumable and not self._measures and not racing and self._measured == set(self.searches)
 
     @property
     def num_measures(self) -> dict[str, tuple[int, int]]:

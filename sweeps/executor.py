@@ -8,12 +8,14 @@ the first one stops the sweep, and is raised after it.
 import json
 import re
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import fsspec
+import ray
 from ray import tune
 from ray.exceptions import RayError
 from ray.tune.error import TuneError
@@ -21,11 +23,12 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from sweeps.attempt import MAX_TEXT, Place, Runner
-from sweeps.cluster import Room, connected, room
+from sweeps.cluster import Room, connected, head_address, head_answers, nodes, room
 from sweeps.records import Report
 from sweeps.session import Finished, Session, signals
 from sweeps.storage import checkpoint_path
 from sweeps.sweep import Sweep
+from sweeps.watch import Guard, Watch
 from sweeps.worker import ORDER, REPORT, RUN_TRIAL, Worker
 from trainable.errors import InfrastructureError
 
@@ -36,18 +39,22 @@ COMPLETE, STOPPED = "complete", "interrupted"
 
 
 def execute(sweep: Sweep, source: "Source", place: Place, *, address: str | None = None,
-            runner: Runner | str = RUN_TRIAL) -> str:
+            runner: Runner | str = RUN_TRIAL, give_up: Callable[[str], None] = lambda _why: None) -> str:
     """Run what is left of a sweep, on the cluster at `address` or on this machine: "complete" or "interrupted".
 
     The first SIGINT or SIGTERM stops it: trials keep a checkpoint and are interrupted in the ledger. The second raises
-    Forced at once. Raises InfrastructureError where Ray is not there or has no room, or no worker starts.
+    Forced at once. Raises InfrastructureError where Ray is not there or has no room, no worker starts, or every machine is gone
+    for too long. `give_up` is called, with the reason, where the head is gone and Ray hangs instead of letting us go.
     """
     if sweep.done:
         return COMPLETE if sweep.complete else STOPPED
-    with connected(address, data_bytes(source)) as nodes:
-        space = room(sweep.study.compute, nodes)
+    if not ray.is_initialized():
+        sweep.voice("Ray starts, which takes some seconds")
+    with connected(address, data_bytes(source)) as found:
+        space = room(sweep.study.compute, found)
         session = Session(sweep, space.num_workers)
-        with signals(session), tempfile.TemporaryDirectory(prefix="mixup-sweeps-", ignore_cleanup_errors=True) as scratch:
+        unread = tempfile.TemporaryDirectory(prefix="mixup-sweeps-", ignore_cleanup_errors=True)
+        with signals(session), Guard(watch_for(session, space), give_up), unread as scratch:
             tuner = make_tuner(session, source, replace(place, device="cuda" if space.gpus else "cpu"), space, runner, scratch)
             try:
                 tuner.fit()
@@ -56,9 +63,9 @@ def execute(sweep: Sweep, source: "Source", place: Place, *, address: str | None
             except (TuneError, RayError) as error:
                 session.fail(InfrastructureError(f"Ray ended the run: {error}"))
     sweep.close()
-    tidy(place, sweep.unfinished)
     if session.error:
         raise session.error
+    tidy(place, sweep.unfinished)  # not after an error: a driver that lost its study would remove what its successor goes on from
     return COMPLETE if sweep.complete else STOPPED
 
 
@@ -80,7 +87,7 @@ class Asking(Searcher):
             return None
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Nothing: `Recording` has seen the result, `Losing` sees the failure."""
+        """Nothing: `Recording` has seen the result, `Watching` sees the failure."""
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the ledger is the memory."""
@@ -106,8 +113,8 @@ class Recording(tune.Stopper):
         return self._session.over
 
 
-class Losing(FIFOScheduler):
-    """Tune has lost the worker of a trial. Otherwise a scheduler that decides nothing.
+class Watching(FIFOScheduler):
+    """Tune has lost the worker of a trial, or a trial hangs. Otherwise a scheduler that decides nothing.
 
     A callback would do for that, but with any callback Tune imports MLflow to count it.
     """
@@ -115,17 +122,39 @@ class Losing(FIFOScheduler):
     def __init__(self, session: Session) -> None:
         super().__init__()
         self._session = session
+        self._live: dict[str, Any] = {}
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:  # noqa: ARG002
+        self._live[trial.trial_id] = trial
+
+    def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:  # noqa: ARG002
+        self._live.pop(trial.trial_id, None)
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:  # noqa: ARG002
+        self._live.pop(trial.trial_id, None)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:  # noqa: ARG002
+        self._live.pop(trial.trial_id, None)
         try:
             self._session.lost(trial.trial_id, _last_words(Path(trial.error_file)))
         except Exception as error:
             self._session.fail(error)
 
-    def choose_trial_to_run(self, tune_controller: Any) -> None:
-        """None, so that Tune takes trials in order. Its own choice is the oldest pending one, which waits for a worker
-        that still starts: given the worker that just got free, it has the starting one killed and asked for anew, and with
-        trials shorter than a start that goes on for ever, on one worker."""
+    def choose_trial_to_run(self, tune_controller: Any) -> None:  # noqa: ARG002
+        """None, so that Tune takes trials in order. Asked at every turn of its loop: here hanging trials are found. The worker of
+        one is killed, and with it what it has started.
+
+        Tune's own choice is the oldest pending trial, which waits for a worker that still starts: given the worker that just got
+        free, it has the starting one killed and asked for anew, and with trials shorter than a start that goes on for ever, on
+        one worker.
+        """
+        try:
+            for trial in self._live.values():
+                worker = trial.temporary_state.ray_actor
+                if worker is not None and trial.status == trial.RUNNING and self._session.is_hung(trial.trial_id):
+                    ray.kill(worker)
+        except Exception as error:
+            self._session.fail(error)
 
 
 def make_tuner(session: Session, source: "Source", place: Place, space: Room, runner: Runner | str, scratch: str) -> tune.Tuner:
@@ -134,13 +163,24 @@ def make_tuner(session: Session, source: "Source", place: Place, space: Room, ru
     return tune.Tuner(
         tune.with_resources(worker, {"cpu": space.cpus, "gpu": space.gpus}),
         tune_config=tune.TuneConfig(
-            search_alg=Asking(session), scheduler=Losing(session), reuse_actors=True, num_samples=-1,
+            search_alg=Asking(session), scheduler=Watching(session), reuse_actors=True, num_samples=-1,
             max_concurrent_trials=space.num_workers,
             trial_name_creator=lambda trial: trial.trial_id, trial_dirname_creator=lambda trial: trial.trial_id),
         run_config=tune.RunConfig(
             name="sweep", storage_path=scratch, stop=Recording(session), verbose=0,
             failure_config=tune.FailureConfig(max_failures=0),
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False)))
+
+
+def watch_for(session: Session, space: Room) -> Watch:
+    """Keeps an eye on the cluster while the session runs."""
+    head = head_address()
+
+    def num_fitting() -> int:
+        return sum(node.fits(space.cpus, space.gpus) for node in nodes())
+
+    return Watch(lambda: head_answers(head), num_fitting, say=session.sweep.voice, fail=session.fail,
+                 no_machine_seconds=session.sweep.study.compute.no_machine_seconds)
 
 
 def _last_words(path: Path) -> str:

@@ -14,12 +14,21 @@ FINAL_STATES = (FINISHED, PRUNED, FAILED)
 ENDED, LOST = "ENDED", "LOST"
 ATTEMPT_STATES = (RUNNING, ENDED, LOST, INTERRUPTED)
 
-FAILURE_CLASSES = ("DIVERGED", "OOM", "DISK", "CRASHED", "TIMEOUT", "LOST")
+DIVERGED, OOM, DISK, CRASHED, TIMEOUT = "DIVERGED", "OOM", "DISK", "CRASHED", "TIMEOUT"
+FAILURE_CLASSES = (DIVERGED, OOM, DISK, CRASHED, TIMEOUT, LOST)
+"""Why a trial failed: a loss that is no number, memory, room in the storage, its process, no progress, its machine."""
+"""The class of a trial for which the storage had no room: the one that ends the run, since all others would meet it too."""
 SEARCH, MEASURE = "search", "measure"
 TRANSFER = "transfer"
 """The one diagnostic of a study that no single trial can compute: attacks made on one arm and tried on the others."""
 WOULD_PRUNE = "would_prune"
 """Kind of the decision about a trial that the pruning rule would have stopped, and that runs on to audit the rule."""
+FORKED = "forked"
+"""Kind of the decision that a trial is a copy of one of another study."""
+FORKED_FROM = "forked_from"
+"""Where a study's provenance names the study that it was forked from."""
+NOTED = "noted"
+"""Kind of the decision that holds what a person should know of a trial that went on all the same: a checkpoint passed over."""
 LADDER, ARM = "ladder", "arm: "
 """Origins of a measure trial: a rung of the ladder of alphas, or a named arm, whose name follows."""
 
@@ -76,6 +85,19 @@ class TrialSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Copy:
+    """A finished trial of another study, taken over as the trial `spec`: `donor` is its id in the ledger, `origin` its study.
+
+    `with_decisions`: what was decided about it holds here too, since trials are stopped by the same rule.
+    """
+
+    donor: int
+    origin: str
+    spec: TrialSpec
+    with_decisions: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """The metrics of one epoch. `at` is the unix time when the epoch ended; durations are seconds."""
 
@@ -105,7 +127,8 @@ class End:
 class Report:
     """What a worker sends: the epochs since its last report and, the last time, how the trial ended.
 
-    `token` names the attempt; a report whose attempt is closed or superseded is refused by the ledger.
+    `token` names the attempt; a report whose attempt is closed or superseded is refused by the ledger. `notes`: what went
+    wrong since the last one and did not end the trial, in words.
     """
 
     key: str
@@ -116,6 +139,7 @@ class Report:
     started_at: float
     rows: tuple[Row, ...] = ()
     end: End | None = None
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -124,7 +148,7 @@ class Report:
     def from_dict(cls, values: dict[str, Any]) -> "Report":
         rows = tuple(Row(**row) for row in values.get("rows", ()))
         end = End(**values["end"]) if values.get("end") else None
-        return cls(**{**values, "rows": rows, "end": end})
+        return cls(**{**values, "rows": rows, "end": end, "notes": tuple(values.get("notes", ()))})
 
 
 @dataclass(frozen=True, kw_only=True)

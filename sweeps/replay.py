@@ -15,11 +15,12 @@ from pathlib import Path
 from sweeps.analysis.assemble import analyse
 from sweeps.analysis.results import StudyResults
 from sweeps.answer import known_study, open_existing
+from sweeps.changes import changes
 from sweeps.home import Home
 from sweeps.ledger import Ledger
 from sweeps.records import MEASURE, SEARCH, End, Report, TrialRecord, TrialSpec
 from sweeps.replay_curves import Curve, Recording
-from sweeps.study import Study, changes
+from sweeps.study import Study
 from sweeps.sweep import Sweep
 from trainable.errors import StudyError
 
@@ -89,7 +90,7 @@ def compare(home: Home, name: str, sets: Sequence[str], num_workers: int = NUM_W
 def variant(recorded: Study, spec: Mapping[str, object], sets: Sequence[str]) -> Study:
     """The recorded study with `KEY=VALUE` changes. StudyError where they change what a trial is."""
     changed = Study.from_dict(spec, sets)
-    wrong = [line for line in changes(recorded.identity(), changed.identity()) if not line.startswith(MAY_DIFFER)]
+    wrong = [line for line in changes(recorded.identity(), changed.identity()) if not line.path.startswith(MAY_DIFFER)]
     if wrong:
         raise StudyError("a replay has the recorded trials alone, so it cannot change what a trial is:\n"
                          + "\n".join(f"  {line}" for line in wrong))

@@ -10,12 +10,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweeps.answer import results_of, write_answer
+from sweeps.fork import ways_out
+from sweeps.forking import begin_fork, donors_of
 from sweeps.home import Home
 from sweeps.ledger import Ledger
+from sweeps.ledger_copies import copying, restore
 from sweeps.pace import Pace, Workload
 from sweeps.plan_cost import fewest_trials, num_trials
 from sweeps.progress import Progress
@@ -38,10 +42,20 @@ Follow = Callable[..., Progress]
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How to run: `address` of a Ray cluster (None: this machine), `defer_tracking` to begin while MLflow is down."""
+    """How to run: `address` of a Ray cluster (None: this machine), `defer_tracking` to begin while MLflow is down.
+
+    `abandon` is called, with the reason, from another thread where the head of the cluster is gone and Ray blocks this one: it
+    has to end the process.
+    `fork_of`: the study whose finished trials a new one takes over. `command` is what a person gave, for commands to paste;
+    `say` shows a line before there is a progress display.
+    """
 
     address: str | None = None
     defer_tracking: bool = False
+    abandon: Callable[[str], None] = lambda _why: None
+    fork_of: str | None = None
+    command: str | None = None
+    say: Callable[[str], None] = lambda _text: None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,9 +91,10 @@ def run_study(study: Study, home: Home, options: RunOptions, follow: Follow) -> 
     if not options.defer_tracking:
         tracking.check(home.tracking_uri)
     source = prepared(study)
-    with joined(options.address, source), opened(home) as ledger:
-        record = ledger.register_study(study.name, study.identity(), study.to_dict(), time.time())
-        with driving(ledger, record):
+    with joined(options.address, source), restored(home, study.name, options.say) as ledger:
+        record = registered(study, ledger, source, options)
+        with copying(home, study.name, options.say) as begin_copies, driving(ledger, record):
+            begin_copies()
             sweep = begun(study, ledger, record, source, home)
             tracker = tracking.Tracker(home.ledger, home.tracking_uri, study.name, home.artifacts)
             try:
@@ -137,6 +152,20 @@ def prepared(study: Study) -> "Source":
     return source
 
 
+def registered(study: Study, ledger: Ledger, source: "Source", options: RunOptions) -> StudyRecord:
+    """The study in the ledger, new, known, or forked from another. StudyChanged, with the ways out, where it is known otherwise."""
+    if options.fork_of:
+        from sweeps.optuna_study import memory_of
+        told = begin_fork(ledger, options.fork_of, study, source.digest, partial(memory_of, study.space), time.time())
+        if told:
+            options.say(told)
+    try:
+        return ledger.register_study(study.name, study.identity(), study.to_dict(), time.time())
+    except StudyChanged as error:
+        known = [each.name for each in ledger.studies()]
+        raise StudyChanged(f"{error}\n{ways_out(options.command, study.name, known)}" if options.command else error) from None
+
+
 def begun(study: Study, ledger: Ledger, record: StudyRecord, source: "Source", home: Home) -> "Sweep":
     """The sweep as the ledger left it. StudyChanged when the data are not those of the trials recorded before."""
     from sweeps.brain import Brain
@@ -147,7 +176,9 @@ def begun(study: Study, ledger: Ledger, record: StudyRecord, source: "Source", h
                            "give the study a new name, or restore the data")
     ledger.set_study(record.id, data_digest=source.digest, data=source.name, complete=False)
     write_array(home.storage, labels_path(study.name), source.test_labels)
-    return Sweep(study, ledger, record, Brain(study), source.digest)
+    sweep = Sweep(study, ledger, record, Brain(study), source.digest)
+    sweep.donors = donors_of(ledger, record, study, source.digest)
+    return sweep
 
 
 def _run_trials(sweep: "Sweep", source: "Source", home: Home, options: RunOptions, follow: Follow,
@@ -162,12 +193,20 @@ def _run_trials(sweep: "Sweep", source: "Source", home: Home, options: RunOption
     num_before = pace.num_ended(SEARCH) + pace.num_ended(MEASURE)
     with follow(pace, objective=study.objective, lag=tracker.lag) as progress:
         sweep.observers += [lambda _: pace.races.update(sweep.num_measures), progress.see]
-        tracker.start()
+        sweep.voice = progress.say
+        tracker.start(progress.say)
         place = Place(storage=home.storage, study=study.name, diagnostics=study.diagnostics)
-        state = execute(sweep, source, place, address=options.address)
-        for text in [*sweep.notes, *sweep.observer_errors, *tracker.warnings]:
+        state = execute(sweep, source, place, address=options.address, give_up=partial(_abandon, sweep, options))
+        for text in [*sweep.notes, *sweep.observer_errors]:
             progress.say(text)
     return state == STOPPED, pace.num_ended(SEARCH) + pace.num_ended(MEASURE) - num_before
+
+
+def _abandon(sweep: "Sweep", options: RunOptions, why: str) -> None:
+    """Leave without Ray's consent: everything is committed, and the study is free for the next driver."""
+    with suppress(MixupSweepError):
+        sweep.ledger.release(sweep.record_of_study.id)
+    options.abandon(why)
 
 
 def workloads(study: Study) -> tuple[Workload, ...]:
@@ -204,6 +243,15 @@ def opened(home: Home) -> Iterator[Ledger]:
 
 
 @contextmanager
+def restored(home: Home, study: str, say: Callable[[str], None]) -> Iterator[Ledger]:
+    """The ledger, open for writing, from its copy in the storage where it is not here."""
+    if told := restore(home, study, time.time()):
+        say(told)
+    with opened(home) as ledger:
+        yield ledger
+
+
+@contextmanager
 def driving(ledger: Ledger, record: StudyRecord) -> Iterator[None]:
     """Be the study's only driver, and say so every few seconds. StudyLocked when another is."""
     ledger.acquire(record.id, socket.gethostname(), os.getpid(), time.time())
@@ -221,4 +269,5 @@ def driving(ledger: Ledger, record: StudyRecord) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
-        ledger.release(record.id)
+        with suppress(LedgerError):  # it would hide why the run ended; a lease that is not given up runs out
+            ledger.release(record.id)

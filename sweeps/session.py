@@ -1,7 +1,7 @@
 """One run of a sweep under Ray Tune, as far as it is not Ray's: what Tune's adapters ask and tell, and why the run ends.
 
-Owns which of Tune's trials runs which of ours, what a worker is told, how long a stopping run waits, and the signals. Knows
-no Ray, so that all of it can be tested without.
+Owns which of Tune's trials runs which of ours, what a worker is told, how long a stopping run and a silent trial are waited for,
+and the signals. Knows no Ray, so that all of it can be tested without.
 """
 
 import signal
@@ -10,10 +10,12 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from types import FrameType
 
 from sweeps.attempt import Order
-from sweeps.records import Report, last_line
+from sweeps.losses import class_of
+from sweeps.records import DISK, LOST, TIMEOUT, Report, last_line
 from sweeps.sweep import Sweep
 from trainable.errors import InfrastructureError
 
@@ -43,6 +45,9 @@ class Session:
         self.error: BaseException | None = None
         self.drain_until = float("inf")
         self._keys: dict[str, str] = {}
+        self._heard: dict[str, float] = {}
+        self._hung: set[str] = set()
+        self._has_said_stopping = False
         self._dropped: deque[str] = deque(maxlen=MAX_DROPPED)
         self._num_reports = self._num_lost = 0
 
@@ -66,6 +71,10 @@ class Session:
         """Whether trials still running are to be cut off now."""
         if self.sweep.stopping and self.drain_until == float("inf"):  # somebody else stopped the sweep
             self.stop()
+        if self.sweep.stopping and self.sweep.running and not self._has_said_stopping:
+            self._has_said_stopping = True
+            self.sweep.voice(f"stopping: {len(self.sweep.running)} running trials keep a checkpoint, which takes at most "
+                             f"{DRAIN_SECONDS:.0f} s; a second Ctrl-C ends at once")
         return self.sweep.stopping and time.monotonic() >= self.drain_until
 
     def dispatch(self, trial_id: str) -> Order | None:
@@ -78,24 +87,50 @@ class Session:
         self._keys[trial_id] = spec.key
         return Order(spec=spec, rungs=self.sweep.rungs(spec), dropped=tuple(self._dropped))
 
+    def is_hung(self, trial_id: str) -> bool:
+        """Whether a trial that a worker has begun made no progress for too long, so that its worker is to be killed: said once.
+
+        The clock of a trial starts when this is first asked, and again with each of its reports.
+        """
+        limit = self.sweep.study.compute.no_progress_seconds
+        silent_seconds = time.monotonic() - self._heard.setdefault(trial_id, time.monotonic())
+        if limit is None or silent_seconds < limit or trial_id not in self._keys or trial_id in self._hung:
+            return False
+        self._hung.add(trial_id)
+        return True
+
     def record(self, trial_id: str, report: Report) -> bool:
         self._num_reports += 1
+        self._heard[trial_id] = time.monotonic()
+        if report.end and report.end.failure_class == DISK:  # every other trial would meet it too, and lose its training
+            text = last_line(report.end.failure_text)
+            self.fail(InfrastructureError(f"trial {report.key} on {report.worker} found no room in the storage: {text}; "
+                                          "make room, and the same command goes on"))
+            report = replace(report, end=None)
         stop = self.sweep.record(report)
         if stop:
-            self._keys.pop(trial_id, None)
+            self._forget(trial_id)
             if report.end is None and report.key not in self.sweep.unfinished:
                 self._dropped.append(report.key)
         return stop
 
     def lost(self, trial_id: str, text: str) -> None:
         """The worker of a trial is gone. Where none ever reported, something is wrong with all of them."""
-        key = self._keys.pop(trial_id, None)
+        kind = TIMEOUT if trial_id in self._hung else class_of(text)
+        key = self._forget(trial_id)
         if key is None:
             return
-        self._num_lost += 1
-        self.sweep.lost(key, text)
+        if kind == TIMEOUT:
+            text = f"no report for {self.sweep.study.compute.no_progress_seconds:g} s (compute.no_progress_seconds)"
+        self._num_lost += kind != LOST
+        self.sweep.lost(key, text, kind)
         if not self._num_reports and self._num_lost >= 2 * self.num_workers + 1:
             self.fail(InfrastructureError(f"no worker could begin a trial: {last_line(text)}"))
+
+    def _forget(self, trial_id: str) -> str | None:
+        self._heard.pop(trial_id, None)
+        self._hung.discard(trial_id)
+        return self._keys.pop(trial_id, None)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ Owns the layout (checkpoints, predictions, weights) and that a file is there who
 import hashlib
 import io
 import os
+from contextlib import suppress
 from typing import Any
 
 import fsspec
@@ -56,27 +57,37 @@ def read_array(storage: str, path: str, digest: str | None = None) -> "np.ndarra
     return loaded
 
 
+PROBE_BYTES = 65_536
+
+
 def check_storage(storage: str) -> None:
     """InfrastructureError, naming the place, where nothing can be written: before a trial has trained for nothing."""
     try:
-        write_whole(f"{storage}/.writable", b"")
+        for content in (bytes(PROBE_BYTES), b""):  # a full disk still takes an empty file
+            write_whole(f"{storage}/.writable", content)
     except (OSError, ValueError, ImportError) as error:
         raise InfrastructureError(f"storage {redact(storage)} cannot be written: {redact(str(error))}") from error
 
 
 def write_whole(url: str, content: bytes) -> None:
-    """Write a file that is either there whole or not at all, at a path or fsspec URL. Raises OSError."""
+    """Write a file that is either there whole or not at all, at a path or fsspec URL. Raises OSError, which names it."""
     filesystem, path = fsspec.url_to_fs(url)
     filesystem.makedirs(filesystem._parent(path), exist_ok=True)
     if "file" not in filesystem.protocol:
         filesystem.pipe_file(path, content)  # an object store shows an object only when it is complete
         return
     part = f"{path}.{os.getpid()}.part"
-    with open(part, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    try:
+        with open(part, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        error.filename = error.filename or path  # a full disk does not say which
+        with suppress(OSError):
+            os.unlink(part)  # it would take the room that the next one needs
+        raise
 
 
 def _digest(content: bytes) -> str:

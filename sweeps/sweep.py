@@ -7,20 +7,27 @@ anything else hears of it. Knows no Ray, no Optuna and no torch: the sampler and
 import math
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sweeps.attempt import Attempt, Place, Runner
 from sweeps.dispatch import Dispatch, Sampler
 from sweeps.ledger import Ledger
+from sweeps.losses import ALONE, GIVE_UP, class_recorded, consequence, worded
 from sweeps.records import (
+    CRASHED,
     FAILED,
     FINAL_STATES,
+    FORKED_FROM,
     INTERRUPTED,
     LOST,
+    NOTED,
+    OOM,
     PRUNED,
     SEARCH,
     WOULD_PRUNE,
+    Copy,
     End,
     Report,
     StudyRecord,
@@ -37,7 +44,8 @@ class Sweep:
     """One run of a study against its ledger, from wherever the ledger says it stands. One driver, one thread.
 
     `observers` are called with a TrialRecord after each commit; what they raise is kept in `observer_errors`, never passed
-    on. `notes` says in words what could not be run.
+    on. `notes` says in words what could not be run; `voice` is told what a person should know at once. `donors`: measured
+    trials of the study that this one is a fork of, by key; they are taken over where they would be run.
     """
 
     def __init__(self, study: Study, ledger: Ledger, record: StudyRecord, brain: Sampler, data_digest: str,
@@ -45,12 +53,14 @@ class Sweep:
         self.study, self.ledger, self.record_of_study, self.brain, self.clock = study, ledger, record, brain, clock
         self.observers: list[Callable[[TrialRecord], None]] = []
         self.observer_errors: list[str] = []
+        self.voice: Callable[[str], None] = lambda _text: None
+        self.donors: Mapping[str, TrialRecord] = {}
         self.stopping = False
         self.running: dict[str, TrialRecord] = {}
         self._dispatch = Dispatch(study, brain, data_digest)
         self._curves: dict[str, dict[int, float]] = {}
         self._audited: dict[str, int] = {}
-        self._num_losses: Counter[str] = Counter()
+        self._losses: dict[str, Counter[str]] = {}
         self._tokens: dict[str, str] = {}
         self._restore()
 
@@ -80,12 +90,14 @@ class Sweep:
 
     def next_trial(self) -> TrialSpec | None:
         """The next trial, entered in the ledger; None where nothing is ready now (see `done`)."""
-        spec = None if self.stopping else self._dispatch.next()
-        if spec:
-            trial = self.ledger.add_trial(self.record_of_study.id, spec, self.clock(), spec.brain)
-            self.running[spec.key] = trial
-            self._changed(trial)
-        return spec
+        alone = any(self._consequence(key) == ALONE for key in self.running)
+        while not self.stopping and not alone and (spec := self._dispatch.next(idle=not self.running)):
+            if not self._adopted(spec):
+                trial = self.ledger.add_trial(self.record_of_study.id, spec, self.clock(), spec.brain)
+                self.running[spec.key] = trial
+                self._changed(trial)
+                return spec
+        return None
 
     def rungs(self, spec: TrialSpec) -> tuple[int, ...]:
         """The epochs after which this trial must report at once, since it may be pruned there."""
@@ -94,12 +106,19 @@ class Sweep:
     def record(self, report: Report) -> bool:
         """Commit a report; True where the trial must stop: it ended, was pruned, was superseded, or the sweep is stopping."""
         known = self.running.get(report.key)
+        if known and report.end and report.end.failure_class == OOM and self._consequence(report.key, OOM) != GIVE_UP:
+            self.record(replace(report, end=None))  # not its end yet
+            self.lost(report.key, report.end.failure_text or "", OOM)
+            return True
         trial = self.ledger.append(self.record_of_study.id, report, self.clock())
         if trial is None or known is None:
             if known and self._tokens.get(report.key, report.token) == report.token:
                 self.lost(report.key, "the ledger refused its report")  # else it would count as running for ever
             return True
         self._tokens[report.key] = report.token
+        for note in report.notes:
+            self.ledger.decide(self.record_of_study.id, report.key, NOTED, self.clock(), {"text": note})
+            self.notes.append(f"trial {report.key}: {note}")
         self._dispatch.note_epochs(trial, [row.seconds for row in report.rows if row.epoch > known.last_epoch])
         curve = {row.epoch: row.metrics.get(self.study.objective, math.nan) for row in report.rows}
         self._curves.setdefault(trial.key, {}).update(curve)
@@ -117,19 +136,20 @@ class Sweep:
         self._changed(trial)
         return trial.key not in self.running
 
-    def lost(self, key: str, text: str) -> None:
-        """The worker of this trial is gone: try again, or give up after the study's number of retries."""
+    def lost(self, key: str, text: str, kind: str = CRASHED) -> None:
+        """The worker of this trial is gone, by a class of sweeps.losses: try again, alone where memory was short, or give up."""
         trial = self.running.get(key)
         if trial is None:
             return
-        self._num_losses[key] += 1
-        trial = self._interrupt(trial, LOST, text)
-        if self._num_losses[key] > self.study.compute.retries:
-            end = End(state=FAILED, failure_class=LOST, failure_text=text)
-            trial = self.ledger.end_trial(self.record_of_study.id, key, end, self.clock(), {"attempts": self._num_losses[key]})
+        self._losses.setdefault(key, Counter())[kind] += 1
+        trial = self._interrupt(trial, LOST, worded(kind, text))
+        decided = self._consequence(key)
+        if decided == GIVE_UP:
+            end = End(state=FAILED, failure_class=kind, failure_text=text)
+            trial = self.ledger.end_trial(self.record_of_study.id, key, end, self.clock(), dict(self._losses[key]))
             self._ended(trial)
         else:
-            self._dispatch.resume(trial)
+            self._dispatch.resume(trial, alone=decided == ALONE)
         self._changed(trial)
 
     def stop(self) -> None:
@@ -143,6 +163,24 @@ class Sweep:
             self._dispatch.resume(trial)
             self._changed(trial)
 
+    def _consequence(self, key: str, *more: str) -> str:
+        """What follows from this trial's losses so far, and from `more` of these classes."""
+        return consequence(self._losses.get(key, Counter()) + Counter(more), self.study.compute.retries)
+
+    def _adopted(self, spec: TrialSpec) -> bool:
+        """Take the trial over from the study this one was forked from, where it is there and has not begun here."""
+        donor = self.donors.get(spec.key)
+        if donor is None:
+            return False
+        copy = Copy(donor=donor.id, origin=self.record_of_study.provenance[FORKED_FROM], spec=spec)
+        trial = self.ledger.adopt(self.record_of_study.id, copy, self.clock())
+        if trial is None:
+            return False
+        last = self.ledger.rows_after({trial.id: trial.last_epoch - 1}).get(trial.id, [])
+        self._dispatch.note_end(trial, last[-1].metrics.get(self.study.objective) if last else None)
+        self._changed(trial)
+        return True
+
     def _interrupt(self, trial: TrialRecord, state: str, text: str) -> TrialRecord:
         self.running.pop(trial.key, None)
         self._tokens.pop(trial.key, None)
@@ -153,11 +191,14 @@ class Sweep:
         self.ledger.interrupt_running(study_id, self.clock())
         trials, rows = self.ledger.trials(study_id), self.ledger.rows(study_id)
         key_of = {trial.id: trial.key for trial in trials}
-        self._num_losses.update(key_of[attempt.trial_id] for attempt in self.ledger.attempts(study_id) if attempt.state == LOST)
+        for attempt in self.ledger.attempts(study_id):
+            if attempt.state == LOST:
+                self._losses.setdefault(key_of[attempt.trial_id], Counter())[class_recorded(attempt.text)] += 1
         for trial in trials:
             curve = {row.epoch: row.metrics.get(self.study.objective, math.nan) for row in rows.get(trial.id, ())}
             self._curves[trial.key] = curve
-            self._dispatch.add_known(trial, curve.get(trial.last_epoch))
+            alone = self._consequence(trial.key) == ALONE
+            self._dispatch.add_known(trial, curve.get(trial.last_epoch), alone=alone)
             self._dispatch.note_epochs(trial, [row.seconds for row in rows.get(trial.id, ())])
         searched = [trial for trial in trials if trial.stage == SEARCH]
         self._audited = {key_of[decision.trial_id]: int(decision.detail["epoch"])
@@ -203,6 +244,8 @@ def run_locally(sweep: Sweep, source: "Source", place: Place, runner: Runner) ->
     """Run what is left of a sweep in this process, one trial after the other: the same rows as on a cluster."""
     while not sweep.done:
         spec = sweep.next_trial()
+        if spec is None and sweep.done:  # what was left was taken over from another study
+            break
         if spec is None:
             raise RuntimeError("nothing runs and nothing is ready, but the sweep is not done")
         attempt = Attempt(spec, source, place, sweep.rungs(spec), runner)

@@ -29,9 +29,10 @@ class Worker(tune.Trainable):
     def setup(self, config: dict[str, Any], *, source: "Source", place: Place, num_threads: int,  # type: ignore[override]
               runner: Runner | str) -> None:
         """Import what trials need and begin the first one. Called once a process."""
-        from trainable.device import limit_threads
+        from trainable.device import limit_threads, release_memory
 
         limit_threads(num_threads)
+        self._release_memory = release_memory
         logging.getLogger("ray").setLevel(logging.ERROR)
         self._source = source
         self._place = replace(place, node=ray.get_runtime_context().get_node_id()[:12])
@@ -48,6 +49,8 @@ class Worker(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """Train until the next report is due."""
         report = self._attempt.report()
+        if report.end:
+            self._release_memory()
         return {REPORT: json.dumps(report.to_dict()), "done": report.end is not None}
 
     def cleanup(self) -> None:

@@ -109,11 +109,16 @@ def on_race(capacity: str, raced: Raced | None) -> list[str]:
     if raced is None:
         return []
     race, splits = raced.race, raced.field.splits
-    asked = {name: race.asked_A[number] for name, number in raced.numbers.items()}
-    fewer = ", ".join(f"{name} after {count}" for name, count in asked.items() if count < race.num_splits)
-    told = f"{capacity}: raced; the rungs and arms still tied have {race.num_splits} of at most {splits} splits"
-    told += f", decided sooner were {fewer}" if fewer else ""
-    return [f"{told}. Comparisons are paired on common splits, at a level that holds over all looks; means are over own splits."]
+    fewer: dict[str, list[str]] = {"decided sooner were": [], "paused, since the verdict does not hang on them, were": []}
+    decided, paused = fewer.values()
+    for name, number in raced.numbers.items():
+        if (count := race.asked_A[number]) < race.num_splits:
+            in_set = number < len(race.ladder_A) and bool(race.ladder_A[number])
+            (paused if in_set else decided).append(f"{name} after {count}")
+    told = f"{capacity}: raced; the rungs and arms that went on have {race.num_splits} of at most {splits} splits"
+    told += "".join(f", {what} {', '.join(names)}" for what, names in fewer.items() if names)
+    level = "the verdict is that of one test on all splits" if race.ends[0] else "at a level that holds over all looks"
+    return [f"{told}. Comparisons are paired on common splits, {level}; means are over own splits."]
 
 
 def raced_spot(race: Race, results: Iterable[Result], field: Field) -> SweetSpot:
@@ -143,4 +148,13 @@ def advice(race: Race, field: Field) -> str:
         return f"The race goes on: last looked at after {race.num_splits} of at most {field.splits} splits."
     more = {MET: "a stricter `until`", BUDGET: "a larger until.max_trials", SPLITS: "more splits"}[race.reason]
     return (f"The race ended after {race.num_splits} of at most {field.splits} splits, since {race.reason}; "
-            f"{more} would go on from here.")
+            f"{more} would go on from here.{foreseen_text(race, field)}")
+
+
+def foreseen_text(race: Race, field: Field) -> str:
+    """What is foreseen of the ends of the ladder, and how surely; empty where nothing is, or where all splits were run."""
+    told = [f"alpha {alpha:g} {'in' if end.holds else 'out of'} it (probability {end.chance:.2f})"
+            for alpha, end in zip((field.alphas[0], field.alphas[-1]), race.ends, strict=True) if end is not None]
+    if not told or race.num_splits == field.splits:
+        return ""
+    return f" Foreseen for the set of all {field.splits} splits: {' and '.join(told)}."

@@ -11,11 +11,15 @@ among the A - 1 rivals that began, so by Bonferroni the truly best rung is never
 `level` or more: peeking, and the choice of when to end, are paid for. It rests on the additive model, as the set of the
 full ladder does. Only arms that have all splits so far are judged against each other; the splits that others lack bear on that
 only through the noise, which is partly pooled over all arms (two_way). Nothing is promised the other way round: a race may
-end with a wider set than all splits would give. Stopping once the verdict is foreseen (stochastic curtailment: Lan, Simon and
-Halperin 1982) excludes nothing, and so costs no level.
+end with a wider set than all splits would give.
+
+A race for the verdict alone is another one. The verdict hangs on the two ends of the ladder, and whether an end stays in the
+set is tested once, on all splits, or foreseen (foresight). So a look is taken after every split, and nobody is decided for
+good; what goes on is plain training, the upper end until it is foreseen, and the two best rungs so far, which are what may
+exclude an end. The rungs that pause are not judged and stay in the set.
 
 Refuses to know trials, the ledger and plans. Axes: S splits, A arms (the rungs of the ladder, ascending from alpha 0, then named
-arms), D draws.
+arms).
 """
 
 import math
@@ -26,13 +30,15 @@ from typing import Protocol
 import numpy as np
 
 from sweeps.analysis.arms import PairedArms, compare
+from sweeps.analysis.foresight import Foreseen, foresee, is_out
 from sweeps.analysis.intervals import LEVEL, t_quantile
 from sweeps.analysis.sweet_spot import hull
 from trainable.moments import epsilon
 
 Result = tuple[int, int, int, float | None]
 """(number of the arm, split, seed on it, risk) of a trial that has ended; None where it failed."""
-NUM_DRAWS = 1000
+RIVALS = 2
+"""The best rungs that go on in a race for the verdict: those that may exclude an end."""
 MET, BUDGET, SPLITS = "its stop rule was met", "its budget of trials was used up", "all splits were run"
 
 
@@ -76,17 +82,20 @@ class Field:
 class Race:
     """Where a race stands: the splits asked of each arm so far, the last look, and who was tied then.
 
-    `ladder_A`: rungs that may be the best rung; `best_A`: arms that may be the best of all. `num_splits`: of that look, 0 before
-    the first. `error`: what each look may err with. `reason`: why the race is over.
+    `ladder_A`: rungs that may be the best rung; `goes_A`: rungs that go on; `best_A`: arms that may be the best of all.
+    `num_splits`: of that look, 0 before the first. `error`: what each look may err with. `reason`: why the race is over.
+    `ends`: what all splits would say of the first and of the last rung, as far as it is foreseen.
     """
 
     asked_A: tuple[int, ...]
     ladder_A: np.ndarray
+    goes_A: np.ndarray
     best_A: np.ndarray
     num_splits: int
     error: float
     over: bool = False
     reason: str = ""
+    ends: tuple[Foreseen | None, Foreseen | None] = (None, None)
 
 
 def looks(first: int, splits: int) -> tuple[int, ...]:
@@ -97,6 +106,11 @@ def looks(first: int, splits: int) -> tuple[int, ...]:
     return tuple(found)
 
 
+def for_verdict(rule: Rule) -> bool:
+    """Whether the verdict is all that is asked for."""
+    return rule.verdict is not None and rule.width is None and rule.difference is None
+
+
 def run_race(results: Iterable[Result], field: Field, rule: Rule) -> Race:
     """The race as far as `results` carry it: to its end, or to the first look that lacks a trial.
 
@@ -104,6 +118,8 @@ def run_race(results: Iterable[Result], field: Field, rule: Rule) -> Race:
     """
     risk_SA, ended_SA = tables(results, field)
     plan = looks(rule.first, field.splits)
+    if for_verdict(rule):
+        plan = tuple(range(plan[0], field.splits + 1))
     race = start(field, len(plan))
     for planned in plan:
         goes_A = going_on(race, field)
@@ -122,7 +138,7 @@ def run_race(results: Iterable[Result], field: Field, rule: Rule) -> Race:
 def start(field: Field, num_looks: int) -> Race:
     """The race before the first split."""
     all_A, num_rungs = members(field), len(field.alphas)
-    return Race(asked_A=(0,) * field.size, ladder_A=all_A[:num_rungs], best_A=all_A,
+    return Race(asked_A=(0,) * field.size, ladder_A=all_A[:num_rungs], goes_A=all_A[:num_rungs], best_A=all_A,
                 num_splits=0, error=(1 - field.level) / num_looks)
 
 
@@ -149,9 +165,9 @@ def members(field: Field) -> np.ndarray:
 
 
 def going_on(race: Race, field: Field) -> np.ndarray:
-    """Who gets more splits: tied rungs, tied named arms, and plain training."""
+    """Who gets more splits: the rungs that go on, tied named arms, and plain training."""
     goes_A = race.best_A & (np.arange(field.size) >= len(field.alphas))
-    goes_A[:len(field.alphas)] = race.ladder_A
+    goes_A[:len(field.alphas)] = race.goes_A
     goes_A[0] = True
     return goes_A
 
@@ -172,18 +188,66 @@ def seen(risk_SA: np.ndarray, race: Race, num_splits: int) -> np.ndarray:
 def look(race: Race, risk_SA: np.ndarray, field: Field, rule: Rule) -> tuple[Race, bool]:
     """The race after one look, at which whoever is beaten is decided for good, and whether the rule is met now."""
     num_rungs, goes_A = len(field.alphas), going_on(race, field)
-    ladder_A = race.ladder_A & ~beaten(risk_SA[:, :num_rungs], goes_A[:num_rungs], race.error / max(num_rungs - 1, 1), field)
     best_A = race.best_A & ~beaten(risk_SA, goes_A, race.error / max(field.num_members - 1, 1), field)
-    race = replace(race, ladder_A=ladder_A, best_A=best_A, num_splits=len(risk_SA))
+    race = replace(race, best_A=best_A, num_splits=len(risk_SA))
+    if for_verdict(rule):
+        return look_at_ends(race, risk_SA[:, :num_rungs], field, rule)
+    ladder_A = race.ladder_A & ~beaten(risk_SA[:, :num_rungs], goes_A[:num_rungs], race.error / max(num_rungs - 1, 1), field)
+    race = replace(race, ladder_A=ladder_A, goes_A=ladder_A)
     alone = int(ladder_A.sum()) == 1
     arms = compare(risk_SA[:, :num_rungs], field.overlap)
     if all(one is None for one in (rule.width, rule.verdict, rule.difference)):
         return race, alone and not best_A[num_rungs:].any()
     if arms is None or arms.mean_square == 0.0:
         return race, False
+    race = replace(race, ends=foreseen_ends(race, arms, field, rule))
     return race, ((rule.width is None or alone or width(race, field) <= rule.width)
                   and (rule.difference is None or half_width(race, arms, field) <= rule.difference)
-                  and (rule.verdict is None or alone or foreseen(race, arms, field) >= rule.verdict))
+                  and (rule.verdict is None or alone or None not in race.ends))
+
+
+def look_at_ends(race: Race, risk_SA: np.ndarray, field: Field, rule: Rule) -> tuple[Race, bool]:
+    """A look of a race for the verdict: what is foreseen of the ends, and which rungs go on to foresee the rest."""
+    going = np.flatnonzero(going_on(race, field)[:len(field.alphas)])
+    arms = compare(risk_SA[:, going], field.overlap)
+    if arms is None or arms.mean_square == 0.0:
+        return race, False
+    arms = replace(arms, kept_A=going[arms.kept_A])
+    ends, last = foreseen_ends(race, arms, field, rule), len(field.alphas) - 1
+    ladder_A = np.ones(last + 1, dtype=bool)
+    error = error_of_pair(race, field, rule)
+    ladder_A[arms.kept_A] = [not is_out(arms, place, error) for place in range(len(arms.kept_A))]
+    for rung, end in ((0, ends[0]), (last, ends[1])):
+        ladder_A[rung] = ladder_A[rung] if end is None else end.holds
+    ranked = [rung for rung in arms.kept_A[arms.effect_A.argsort(kind="stable")].tolist() if rung > 0]
+    goes_A = np.zeros_like(ladder_A)
+    goes_A[[0, *[rung for rung in ranked if rung < last][:RIVALS]]] = True
+    goes_A[last] = ends[1] is None or last in ranked[:RIVALS]
+    return replace(race, ladder_A=ladder_A, goes_A=goes_A, ends=ends), None not in ends
+
+
+def error_of_pair(race: Race, field: Field, rule: Rule) -> float:
+    """What each of an end's comparisons may err with: as on all splits in a race for the verdict, else as at a look."""
+    return ((1 - field.level) if for_verdict(rule) else race.error) / max(len(field.alphas) - 1, 1)
+
+
+def foreseen_ends(race: Race, arms: PairedArms, field: Field, rule: Rule) -> tuple[Foreseen | None, Foreseen | None]:
+    """What is foreseen of both ends; what was foreseen before stays."""
+    first, last = (known or foreseen_end(race, arms, rung, field, rule) for known, rung in
+                   zip(race.ends, (0, len(field.alphas) - 1), strict=True))
+    return first, last
+
+
+def foreseen_end(race: Race, arms: PairedArms, rung: int, field: Field, rule: Rule) -> Foreseen | None:
+    """The same of one end. An end that was decided against is out; one that cannot be compared is not excluded."""
+    if rule.verdict is None:
+        return None
+    if not race.ladder_A[rung] and not for_verdict(rule):
+        return Foreseen(holds=False, chance=1.0)
+    kept = arms.kept_A.tolist()
+    if rung not in kept:
+        return Foreseen(holds=True, chance=1.0) if race.num_splits == field.splits else None
+    return foresee(arms, kept.index(rung), field.splits, error_of_pair(race, field, rule), rule.verdict)
 
 
 def beaten(risk_SA: np.ndarray, goes_A: np.ndarray, error: float, field: Field) -> np.ndarray:
@@ -214,10 +278,11 @@ def width(race: Race, field: Field) -> float:
 
 
 def places(race: Race, arms: PairedArms, field: Field) -> tuple[np.ndarray, np.ndarray]:
-    """Effects of all rungs, infinite where not compared, and the same of the tied ones alone."""
+    """Effects of all rungs, infinite where not compared, and the same of those alone that are tied and did not pause."""
     effect_A = np.full(len(field.alphas), math.inf)
     effect_A[arms.kept_A] = arms.effect_A
-    return effect_A, np.where(race.ladder_A, effect_A, math.inf)
+    whole_A = np.asarray(race.asked_A[:len(field.alphas)]) >= race.num_splits
+    return effect_A, np.where(race.ladder_A & whole_A, effect_A, math.inf)
 
 
 def half_width(race: Race, arms: PairedArms, field: Field) -> float:
@@ -232,33 +297,3 @@ def half_width(race: Race, arms: PairedArms, field: Field) -> float:
         return math.inf
     _, se = arms.difference(kept.index(0), kept.index(best))
     return t_quantile(1 - race.error / (2 * (len(field.alphas) - 1)), arms.df) * se
-
-
-def foreseen(race: Race, arms: PairedArms, field: Field) -> float:
-    """The probability, under flat priors, that all splits would end in the verdict of now."""
-    inside_DA = draw(race, arms, field)
-    now = int(race.ladder_A[0]) + int(race.ladder_A[-1])
-    return float(np.mean(inside_DA[:, 0].astype(int) + inside_DA[:, -1] == now))
-
-
-def draw(race: Race, arms: PairedArms, field: Field) -> np.ndarray:
-    """Sets of rungs that all splits might end in, given the results so far: (D, A), drawn from the same stream every time.
-
-    The noise that overlapping splits share is in the results already, so the splits to come move the means only by what is
-    each one's own.
-    """
-    more, inside_DA = field.splits - race.num_splits, np.broadcast_to(race.ladder_A, (NUM_DRAWS, len(race.ladder_A))).copy()
-    if more == 0:
-        return inside_DA
-    draws = np.random.default_rng(0)
-    tied_R = race.ladder_A[arms.kept_A]
-    more_df = arms.df * more / (race.num_splits - 1)
-    true_D = arms.df / draws.chisquare(arms.df, NUM_DRAWS)  # noise, over its estimate of now
-    then_D = (arms.df + true_D * draws.chisquare(more_df, NUM_DRAWS)) / (arms.df + more_df)
-    step_DR = np.sqrt(true_D[:, None] * arms.own_A * (1 / race.num_splits + 1 / more)) * more / field.splits
-    effect_DR = arms.effect_A + step_DR * draws.standard_normal((NUM_DRAWS, len(arms.kept_A)))
-    bound = t_quantile(1 - race.error / (len(field.alphas) - 1), arms.df + more_df)
-    bound_DRR = bound * np.sqrt(then_D[:, None, None] * arms.noise_AA * 2 * (1 / field.splits + field.overlap))
-    beaten_DRR = (effect_DR[:, :, None] - effect_DR[:, None, :] > bound_DRR) & tied_R
-    inside_DA[:, arms.kept_A] &= ~beaten_DRR.any(axis=2)
-    return inside_DA

@@ -42,6 +42,19 @@ class Power:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Curve:
+    """A curve through the risks of the rungs, at places even in epsilon from the first rung to the last, and its band.
+
+    The band is pointwise: at each place an interval of the mean risk there, at the level of the sweet spot.
+    """
+
+    epsilons: tuple[float, ...]
+    values: tuple[float, ...]
+    lows: tuple[float, ...]
+    highs: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Refined:
     """alpha* between the rungs, from a curve that fits them, cut to the hull of the confidence set; with its interval."""
 
@@ -49,6 +62,7 @@ class Refined:
     low: float
     high: float
     method: str
+    curve: Curve
 
 
 @dataclass(frozen=True, kw_only=True)

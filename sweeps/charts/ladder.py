@@ -24,6 +24,7 @@ from sweeps.charts.canvas import (
     tick,
     value_axis,
 )
+from sweeps.charts.fitted import draw_fitted, fitted_caption
 from sweeps.quantities import Quantity, decomposition
 from sweeps.theme import COLOURS, MUTED, Mark, Unit, alpha_interval, alpha_text, count_text, estimate, known, mark
 
@@ -38,8 +39,9 @@ def risk(results: StudyResults) -> list[Chart]:
     if not any(drawable(found.points, quantity) for found in results.capacities):
         return []
     height, axes = strip([found.capacity for found in results.capacities], 300, value_axis(quantity))
+    fitted = fitted_caption(results)
     caption = (f"Star: alpha*, the best rung. {HULL_TEXT} The axis is even in ε = 1 − E max(λ, 1−λ), "
-               f"λ ~ Beta(alpha, alpha). {banded(results)}")
+               f"λ ~ Beta(alpha, alpha). {f'{fitted} ' if fitted else ''}{banded(results)}")
     chart = Chart(f"{quantity.name.capitalize()} against alpha", caption,
                   {**axes, "xaxis": {**alpha_axis(results.capacities), "anchor": "y2"}}, height)
     for index, found in enumerate(results.capacities):
@@ -55,6 +57,8 @@ def risk(results: StudyResults) -> list[Chart]:
         if best is not None:
             star(chart, place(spot.alpha), best.value * quantity.unit.scale, look, legendgroup=group)
             star(chart, place(spot.alpha), index, look, yaxis="y2", legendgroup=group)
+        if spot.refined is not None:
+            draw_fitted(chart, spot.refined, quantity, look, group, index)
     return [chart]
 
 
@@ -129,10 +133,10 @@ def _size_axis(capacities: Sequence[CapacityResult]) -> tuple[list[float], dict[
 
 
 def capacity_alpha(results: StudyResults) -> list[Chart]:
-    """alpha* with its hull over the number of parameters."""
+    """alpha* with its hull over the number of parameters; nothing to compare with one capacity."""
     shown = [(index, found, found.sweet(results.objective)) for index, found in enumerate(results.capacities)
              if known(found.sweet(results.objective).alpha) and found.points]
-    if not shown:
+    if not shown or len(results.capacities) == 1:
         return []
     places, xaxis = _size_axis([found for _, found, _ in shown])
     rungs = alpha_axis(results.capacities, gap=0.03)
@@ -150,10 +154,10 @@ def capacity_alpha(results: StudyResults) -> list[Chart]:
 
 
 def capacity_slope(results: StudyResults) -> list[Chart]:
-    """How fast clean training error rises with alpha, over the number of parameters: the conjecture."""
+    """How fast clean training error rises with alpha, over the number of parameters: the conjecture. Nothing with one capacity."""
     shown = [(index, found, found.clean_error_slope) for index, found in enumerate(results.capacities)
              if found.clean_error_slope is not None and known(found.clean_error_slope.value)]
-    if not shown:
+    if not shown or len(results.capacities) == 1:
         return []
     places, xaxis = _size_axis([found for _, found, _ in shown])
     chart = Chart("Sensitivity of clean training error to alpha", f"Bars: {tables.level_text(results)} intervals. "

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeps.answer import known_study, open_existing
+from sweeps.changes import changes
 from sweeps.claims.claim import Claim
 from sweeps.claims.evidence import Evidence, gather
 from sweeps.claims.picture import picture
@@ -24,7 +25,7 @@ from sweeps.home import Home
 from sweeps.records import TRANSFER
 from sweeps.redaction import redact
 from sweeps.storage import write_whole
-from sweeps.study import Study, changes, load_study, studies_shipped
+from sweeps.study import Study, load_study, studies_shipped
 from trainable.errors import StudyError
 
 if TYPE_CHECKING:

@@ -65,7 +65,7 @@ def study_entry(study: Study, question: str, trials: Sequence[TrialRecord], atte
     epochs = sorted({int(trial.config["epochs"]) for trial in finished})
     return {
         "study": study.name, "question": question, "data": base.data, "label_noise": base.label_noise,
-        "train_size": base.train_size, "val_size": base.val_size, "model": base.model,
+        "train_size": base.train_size, "val_size": base.val_size, "split_kind": base.split_kind, "model": base.model,
         "capacities": {capacity.label: sizes.get(capacity.label) for capacity in study.capacities},
         "epochs": epochs, "splits": study.measure.splits, "seeds": study.measure.seeds, "diagnostics": list(study.diagnostics),
         "alphas": list(study.measure.alphas), "arms": {name: dict(arm) for name, arm in study.measure.arms.items()},

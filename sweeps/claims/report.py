@@ -11,16 +11,17 @@ from sweeps.claims.text import claimed_text, effect_text, mean_text, metric_head
 from sweeps.tables import Table
 from sweeps.theme import NOTHING, alpha_text, count_text, plural
 
-RULE = """Each claim has one primary contrast, declared before anything ran. It is computed split by split, and its mean gets a 95 %
-Student t interval over splits (n - 1 degrees of freedom; splits are drawn from one pool and overlap, so the variance of the mean
-carries 1/n + n_val/n_train, after Nadeau and Bengio). **supported**: the whole interval lies where the claim puts it;
-**contradicted**: the whole interval lies elsewhere; **undecided at this budget**: neither. A part is judged only if every planned
-split has a result. Nothing is adjusted for the number of claims or of further parts: of 40 contrasts without any effect behind
-them, about one would be called supported and one contradicted. Validation sets are drawn with the splits; test numbers
-(robustness, calibration, entropy) come from one common test set, whose own sampling noise is in no interval. Nothing was chosen
-by a test number."""
+RULE = """Each claim has one primary contrast, declared before anything ran. It is computed split by split, and its mean gets
+a 95 % Student t interval over splits (n - 1 degrees of freedom; where splits are drawn from one pool and overlap, the
+variance of the mean carries 1/n + n_val/n_train, after Nadeau and Bengio; disjoint ones need no such factor). **supported**:
+the whole interval lies where the claim puts it; **contradicted**: the whole interval lies elsewhere; **undecided at this
+budget**: neither. A part is judged only if every planned split has a result. Nothing is adjusted for the number of claims or
+of further parts: of 40 contrasts without any effect behind them, about one would be called supported and one contradicted.
+Validation sets are drawn with the splits; test numbers (robustness, calibration, entropy) come from one common test set,
+whose own sampling noise is in no interval. Nothing was chosen by a test number."""
 SUMMARY = ("id", "claim", "verdict", "primary contrast", "effect", "n", "further parts")
 PARTS = ("part", "claimed", "effect", "n", "verdict")
+SHIPPED_DATA = "digits"
 Entry = dict[str, Any]
 
 
@@ -59,13 +60,18 @@ def claim_blocks(entry: Entry, runs: Entry) -> list[str]:
     """The section of one claim."""
     undecided = " at this budget" if entry["verdict"] == "undecided" else ""
     untested = [f"Not tested: {entry['untested']}"] if entry["untested"] else []
-    may = [f"What may be behind it: {entry['explanation']}"] if entry["explanation"] else []
+    may = [f"What may be behind it: {entry['explanation']}"] if entry["explanation"] and explains(entry, runs) else []
     return [
         f"## {entry['id']}: {entry['verdict']}{undecided}", f"**{entry['source']}.** {entry['says']}",
         f"Supported by: {entry['supported_by']}", *untested, parts_table(entry).markdown(),
         f"![parts of {entry['id']}]({entry['id']}.svg)", *reasons(entry), *may,
         "\n".join(f"- {run_text(runs[name])}" for name in entry["studies"]),
         "<details><summary>What was measured</summary>", *measured_tables(entry), "</details>", f"```bash\n{entry['command']}\n```"]
+
+
+def explains(entry: Entry, runs: Entry) -> bool:
+    """Whether the explanations, which were written for the data that the studies ship with, speak of what was run."""
+    return all(runs[name]["data"] == SHIPPED_DATA for name in entry["studies"])
 
 
 def parts_table(entry: Entry) -> Table:
@@ -85,6 +91,7 @@ def run_text(run: Entry) -> str:
     sizes = ", ".join(f"{label} ({count_text(count)} parameters)" for label, count in run["capacities"].items())
     noise = f"{100 * run['label_noise']:g} % of labels replaced" if run["label_noise"] else "labels as they are"
     size = f"{run['train_size'] or 'all'} training, {run['val_size'] or 'a fifth for'} validation examples a split"
+    size += " (splits disjoint)" if run.get("split_kind") == "disjoint" else ""
     alphas = ", ".join(alpha_text(alpha) for alpha in run["alphas"])
     arms = f" and {plural(len(run['arms']), 'arm')}" if run["arms"] else ""
     epochs = ", ".join(map(str, run["epochs"])) or NOTHING

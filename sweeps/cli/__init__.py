@@ -4,6 +4,7 @@ Exit codes: 0 done, 2 wrong usage or study, 3 done but more trials failed than t
 5 interrupted and resumable, 130 interrupted twice.
 """
 
+import errno
 import sys
 
 from rich.console import Console
@@ -11,6 +12,7 @@ from rich.console import Console
 from sweeps.cli import mending, reading, running
 from sweeps.cli.options import FAILURES, INFRASTRUCTURE, INTERRUPTED, INTERRUPTED_TWICE, USAGE, app, command_line
 from sweeps.console import out
+from sweeps.redaction import redact
 from trainable.errors import (
     AddressError,
     ConfigError,
@@ -30,11 +32,17 @@ def main() -> None:
     try:
         app()
     except MixupSweepError as error:
-        Console(stderr=True, highlight=False).print(f"error: {error}", markup=False, soft_wrap=True)
+        Console(stderr=True, highlight=False).print(f"error: {redact(str(error))}", markup=False, soft_wrap=True)
         if isinstance(error, Diverged):
             sys.exit(FAILURES)
         wrong = isinstance(error, AddressError | ConfigError | DataError | ModelError | StudyChanged | StudyError)
         sys.exit(USAGE if wrong else INFRASTRUCTURE)
+    except OSError as error:  # what the driver itself writes: a report, labels, files of Ray's session
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        text = f"error: no room on a disk: {redact(str(error))}; make room, and the same command goes on: {command_line()}"
+        Console(stderr=True, highlight=False).print(text, markup=False, soft_wrap=True)
+        sys.exit(INFRASTRUCTURE)
     except KeyboardInterrupt as error:  # a first one that came before there was a sweep to stop, or the second
         if type(error) is not KeyboardInterrupt:
             sys.exit(INTERRUPTED_TWICE)

@@ -72,10 +72,10 @@ def sync(study: StudyName = "digits", ledger: LedgerUrl = None, tracking_uri: Tr
 def ui(study: StudyName = "digits", tracking_uri: TrackingUri = None,
        port: Annotated[int, typer.Option(help="port on 127.0.0.1")] = 5000) -> None:
     """Serve MLflow on 127.0.0.1 and print the link of the study."""
-    from sweeps.tracking import environment, experiment_url, server_command
-    home = Home.resolve(tracking_uri=tracking_uri)
+    from sweeps.tracking import BACKEND_STORE, environment, experiment_url, server_command
+    home, name = Home.resolve(tracking_uri=tracking_uri), name_of(study)
     address = home.tracking_uri if "://" in home.tracking_uri and home.tracking_uri.startswith("http") else f"http://127.0.0.1:{port}"
-    out.print(f"{name_of(study)}: {experiment_url(home.tracking_uri, name_of(study), address)}", soft_wrap=True)
+    out.print(f"{name}: {experiment_url(home.tracking_uri, name, address)}", soft_wrap=True)
     if address != home.tracking_uri:
         command = server_command(home, port)
-        os.execve(command[0], command, environment())
+        os.execve(command[0], command, {**environment(), BACKEND_STORE: home.tracking_uri})

@@ -4,15 +4,20 @@ Owns no command. Exit codes: 0 done, 2 wrong usage or study, 3 done but more tri
 4 infrastructure, 5 interrupted and resumable, 130 interrupted twice.
 """
 
+import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
+from rich.console import Console
 
 from sweeps.redaction import redact
 from sweeps.study import load_study, studies_shipped
+from sweeps.study.reader import clean
+from sweeps.study.schema import NAME_PATTERN
+from trainable.errors import StudyError
 
 USAGE, FAILURES, INFRASTRUCTURE, INTERRUPTED, INTERRUPTED_TWICE = 2, 3, 4, 5, 130
 
@@ -27,8 +32,19 @@ Storage = Annotated[str | None, typer.Option("--storage", help="folder or URL th
 
 
 def name_of(study: str) -> str:
-    """The name a study goes by in the ledger: of a file, the name it gives itself."""
-    return load_study(study).name if Path(study).suffix in (".yaml", ".yml") or study in studies_shipped() else study
+    """The name a study goes by in the ledger: of a file, the name it gives itself. StudyError for what can be no study's name."""
+    if Path(study).suffix in (".yaml", ".yml") or study in studies_shipped():
+        return load_study(study).name
+    if not NAME_PATTERN.fullmatch(study):
+        raise StudyError(f"{clean(study)}: is no .yaml file, and no study's name either, which is 1 to 64 letters, digits, dots, "
+                         "dashes and underscores")
+    return study
+
+
+def abandon(why: str) -> NoReturn:
+    """End the process at once, as for any failure of the infrastructure, where its main thread cannot be reached any more."""
+    Console(stderr=True, highlight=False).print(f"error: {why}", markup=False, soft_wrap=True)
+    os._exit(INFRASTRUCTURE)
 
 
 def command_line() -> str:

@@ -1,10 +1,6 @@
 """The commands that train: `run`, `claims`, `trial`, and `stop`, which ends a run. Each imports what it needs when it is given."""
 
-import os
-import signal
-import socket
 import sys
-import time
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -19,16 +15,15 @@ from sweeps.cli.options import (
     Storage,
     StudyName,
     TrackingUri,
+    abandon,
     app,
     command_line,
     name_of,
 )
-from sweeps.console import out, show_results, show_table
+from sweeps.console import out, say, show_results, show_table
 from sweeps.home import Home
 from sweeps.study import load_study
 from trainable.errors import StudyError
-
-STOP_SECONDS = 60.0
 
 
 @app.command()
@@ -36,15 +31,20 @@ def run(study: StudyName = "digits", sets: Sets = None, ledger: LedgerUrl = None
         storage: Storage = None,
         address: Annotated[str | None, typer.Option(help="a Ray cluster to join, else RAY_ADDRESS, else this machine")] = None,
         tracker: Annotated[str, typer.Option(help="on: MLflow must answer now; defer: catch up when it does")] = "on",
-        ) -> None:
+        fork: Annotated[str | None, typer.Option(metavar="OLD", help="begin a new study (--set name=NEW) with the finished "
+                                                                     "trials of study OLD that still apply")] = None) -> None:
     """Run a study, or go on with one that has begun; ends with the table and where to look."""
+    from sweeps.advice import advice
+    from sweeps.answer import study_status
     from sweeps.progress import Progress
     from sweeps.run import RunOptions, run_study
     home = Home.resolve(ledger=ledger, tracking_uri=tracking_uri, storage=storage)
     if tracker not in ("on", "defer"):
         raise StudyError(f"--tracker = {tracker!r}: must be one of on, defer")
     loaded = load_study(study, overrides=sets or [])
-    outcome = run_study(loaded, home, RunOptions(address=address, defer_tracking=tracker == "defer"), partial(Progress, out))
+    options = RunOptions(address=address, defer_tracking=tracker == "defer", abandon=abandon, fork_of=fork,
+                         command=command_line(), say=say)
+    outcome = run_study(loaded, home, options, partial(Progress, out))
     if outcome.interrupted:
         out.print(f"Interrupted. The same command goes on: {command_line()}", soft_wrap=True)
         sys.exit(INTERRUPTED)
@@ -58,8 +58,10 @@ def run(study: StudyName = "digits", sets: Sets = None, ledger: LedgerUrl = None
         out.print(text, soft_wrap=True, markup=False)
     out.print(f"report  {outcome.report}\nMLflow  make ui STUDY={loaded.name}   (mixup-sweep ui {loaded.name})", soft_wrap=True)
     if outcome.failed_share > loaded.tolerance:
-        out.print(f"{outcome.num_failed} trials failed, more than the study tolerates ({loaded.tolerance:.0%}): "
-                  "the report lists why.", soft_wrap=True)
+        out.print(f"{outcome.num_failed} trials failed, more than the study tolerates ({loaded.tolerance:.0%}). What to do:",
+                  soft_wrap=True)
+        for text in advice(study_status(home, loaded.name)["failures"], loaded):
+            out.print(f"- {text}", soft_wrap=True, markup=False)
         sys.exit(FAILURES)
 
 
@@ -77,7 +79,7 @@ def claims(ids: Annotated[list[str] | None, typer.Argument(help="claims, such as
     if as_list:
         show_table("claims", [{"claim": each.id, "says": each.says, "studies": ", ".join(each.studies)} for each in asked.claims])
         return
-    options, failed = RunOptions(address=address), []
+    options, failed = RunOptions(address=address, abandon=abandon, say=say), []
     for study, outcome in campaign.run_all(asked, lambda each: run_study(each, home, options, partial(Progress, out))):
         out.print(f"{study.name}: {outcome.num_new} trials more, {outcome.num_failed} failed", soft_wrap=True)
         if outcome.interrupted:
@@ -107,28 +109,9 @@ def trial(sets: Sets = None,
 
 
 @app.command()
-def stop(study: StudyName = "digits", ledger: LedgerUrl = None) -> None:
+def stop(study: StudyName = "digits", ledger: LedgerUrl = None,
+         now: Annotated[bool, typer.Option("--now", help="do not wait for the next report of running trials: they go on "
+                                                         "from their last checkpoint later")] = False) -> None:
     """Ask the driver of a study to checkpoint and end; the same `run` goes on later."""
-    from sweeps.answer import driver_of, is_driver
-    home, name = Home.resolve(ledger=ledger), name_of(study)
-    holder = driver_of(home, name)
-    if holder is None:
-        out.print(f"nobody is running {name}")
-        return
-    if holder.host != socket.gethostname():
-        raise StudyError(f"{name} is driven by process {holder.pid} on {holder.host}: stop it there")
-    if not is_driver(holder):
-        out.print(f"nobody is running {name}: its driver, process {holder.pid}, is gone")
-        return
-    try:
-        os.kill(holder.pid, signal.SIGTERM)
-    except PermissionError:
-        raise StudyError(f"process {holder.pid}, which runs {name}, is another user's") from None
-    except ProcessLookupError:
-        pass
-    for _ in range(int(STOP_SECONDS / 0.2)):
-        if driver_of(home, name) is None:
-            out.print(f"{name} is stopped; nothing is lost")
-            return
-        time.sleep(0.2)
-    out.print(f"{name} was asked to stop, and process {holder.pid} is still finishing")
+    from sweeps.stopping import stop_driver
+    out.print(stop_driver(Home.resolve(ledger=ledger), name_of(study), command_line(), now=now), soft_wrap=True, markup=False)

@@ -3,6 +3,7 @@
 Asks what a driver would do next, by the product's own planning; owns no count of its own. Writes nothing.
 """
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sweeps.dispatch import Dispatch
@@ -38,7 +39,7 @@ def _missing(recorded: Recorded, brain: "Brain") -> list[Finding]:
     if found or "data_digest" not in recorded.record.provenance:
         return found
     dispatch.plan_measures()
-    lacking = [spec.key for spec in iter(dispatch.next, None)]
+    lacking = [spec.key for spec in iter(partial(dispatch.next, idle=True), None)]
     return [Finding(place=LEDGER, trial=key, text="missing from a study that counts as complete", remedy=GO_ON)
             for key in lacking]
 

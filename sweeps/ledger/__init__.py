@@ -4,6 +4,7 @@ Owns what is written and in which transaction: a trial is finished when its last
 together. One driver writes, any number of processes read. Knows nothing of who runs trials or who shows them.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from sweeps.changes import changes
 from sweeps.ledger import lock
 from sweeps.ledger import writes as write
+from sweeps.ledger.copies import insert_copy, insert_fork
 from sweeps.ledger.intake import Intake, contradictions, end_fields, judge
 from sweeps.ledger.reads import LedgerReads, find_attempts, find_rows, find_study, find_trial
 from sweeps.ledger.schema import as_json, studies
@@ -26,6 +29,7 @@ from sweeps.records import (
     LOST,
     PRUNED,
     RUNNING,
+    Copy,
     End,
     Report,
     StudyRecord,
@@ -87,18 +91,33 @@ class Ledger(LedgerReads):
             known = find_study(connection, name)
             if known is None:
                 return write.insert_study(connection, name, identity, spec, at)
-            changes = differences(known.identity, identity)
-            if changes:
-                title = f"study {name!r} is in ledger {self.name} with other settings:"
-                raise StudyChanged("\n".join([title, *changes]))
-            if not (changes := differences(known.spec, spec)):
+            if changed := changes(known.identity, identity):
+                told = [f"study {name!r} is in ledger {self.name} with other settings:", *(f"  {change}" for change in changed)]
+                raise StudyChanged("\n".join(told))
+            if not (changed := changes(known.spec, spec)):
                 return known
             lock.refuse_if_held(lock.read_head(connection, known.id), *lock.here(), at)
             connection.execute(studies.update().where(studies.c.id == known.id).values(spec=spec))
-            write.write_decision(connection, known.id, None, ASKED, at, {"changes": [change.strip() for change in changes]})
+            write.write_decision(connection, known.id, None, ASKED, at, {"changes": [str(change) for change in changed]})
             return replace(known, spec=spec)
 
         return self._store.begin("register_study", body)
+
+    def fork_study(self, name: str, identity: dict[str, Any], spec: dict[str, Any], origin: str, copies: Sequence[Copy],
+                   at: float) -> StudyRecord:
+        """A new study that begins with copies of trials of the study `origin`, in one transaction. One that exists is returned."""
+        identity, spec = as_json(identity), as_json(spec)
+        return self._store.begin("fork_study", lambda connection: find_study(connection, name) or insert_fork(
+            connection, write.insert_study(connection, name, identity, spec, at), origin, copies, at))
+
+    def adopt(self, study_id: int, copy: Copy, at: float) -> TrialRecord | None:
+        """A copy of another study's trial as this study's own, in one transaction; None where the trial has begun here."""
+
+        def body(connection: Connection, revision: int) -> TrialRecord | None:
+            known = find_trial(connection, study_id, copy.spec.key)
+            return None if known else insert_copy(connection, study_id, copy, at, revision)
+
+        return self._store.commit(study_id, "adopt", body)
 
     def set_study(self, study_id: int, **provenance: Any) -> None:
         """Record facts about the study (data digest, versions, state) in its provenance, beside those already there."""
@@ -248,15 +267,3 @@ class Ledger(LedgerReads):
         if trial is None:
             raise LedgerError(f"ledger {self.name}: study {study_id} has no trial {key}")
         return trial
-
-
-def differences(recorded: Any, now: Any, place: str = "") -> list[str]:
-    """One line for each place where two JSON-able values differ, named by its dotted path."""
-    if isinstance(recorded, dict) and isinstance(now, dict):
-        names = [*recorded, *(name for name in now if name not in recorded)]
-        return [
-            line
-            for name in names
-            for line in differences(recorded.get(name), now.get(name), f"{place}.{name}" if place else str(name))
-        ]
-    return [] if recorded == now else [f"  {place}: recorded {recorded!r}, now {now!r}"]

@@ -17,6 +17,8 @@ from trainable.errors import LedgerError, StudyLocked
 
 STALE_SECONDS = 60.0
 """A driver that has not been heard of for this long has lost its study. Hosts' clocks must agree to well within it."""
+START_SECONDS = 1.0
+"""How far the start of a process, as the system tells it, may be off: Linux rounds the boot time that it counts from."""
 
 
 def here() -> tuple[str, int]:
@@ -41,13 +43,17 @@ def refuse_if_held(head: Any, host: str, pid: int, at: float) -> None:
 def is_alive(head: Any, host: str, at: float) -> bool:
     """Whether the driver that holds this head runs still, as far as can be told from `host` at time `at`."""
     silent_seconds = at - head.heartbeat_at
-    return bool(silent_seconds <= STALE_SECONDS and (head.host != host or _is_running(head.pid)))
+    return bool(silent_seconds <= STALE_SECONDS and (head.host != host or _is_driver(head.pid, head.heartbeat_at)))
 
 
-def _is_running(pid: int) -> bool:
-    """Whether there is such a process here and it can still act: one that died but was not yet reaped cannot."""
+def _is_driver(pid: int, heartbeat_at: float) -> bool:
+    """Whether the process of that number here can be the driver last heard of then, and can still act.
+
+    One that died but was not yet reaped cannot; one that began later was given the number of a driver that is dead.
+    """
     try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= heartbeat_at + START_SECONDS
     except psutil.NoSuchProcess:
         return False
     except psutil.AccessDenied:

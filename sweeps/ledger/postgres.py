@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Engine
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 _CONNECTION = {
     "connect_timeout": 10,  # s
@@ -18,6 +19,9 @@ _CONNECTION = {
 }
 _IDLE_TRANSACTION_SECONDS = 30
 """A driver suspended within a transaction loses it after so long, so that its lock does not outlive its lease."""
+
+_REFUSALS = ("password authentication failed", "no password supplied", "does not exist", "no pg_hba.conf entry")
+"""Of a connection that was not made the driver keeps only the words, not the server's code."""
 
 
 def connection_options(url: URL) -> dict[str, Any]:
@@ -34,3 +38,30 @@ def prepare(engine: Engine, *, wait_seconds: float) -> None:
         connection.commit()
 
     sa.event.listen(engine, "connect", configure)
+
+
+def is_refused(error: DBAPIError) -> bool:
+    """Whether the server answered and will not have us: a wrong password, user or database, which waiting does not mend."""
+    return any(sign in str(error.orig) for sign in _REFUSALS)
+
+
+def obstacle(url: str, wait_seconds: int) -> tuple[str, bool] | None:
+    """What keeps us from the database at `url`, without its password, and whether only a person can mend it; None: nothing does.
+
+    Asked for a database that another library will open and would try for minutes before it said so (MLflow: 100 s).
+    """
+    try:
+        parsed = sa.make_url(url)
+        engine = sa.create_engine(parsed, hide_parameters=True, connect_args={"connect_timeout": wait_seconds})
+    except (ArgumentError, NoSuchModuleError, ValueError):
+        return "this address cannot be read", True
+    except ImportError as error:
+        return f"{error}; write postgresql+psycopg:// and pip install 'mixup-sweeps[postgres]'", True
+    try:
+        engine.connect().close()
+    except DBAPIError as error:
+        cause = " ".join(str(error.orig).split())
+        return cause.replace(str(parsed.password), "***") if parsed.password else cause, is_refused(error)
+    finally:
+        engine.dispose()
+    return None

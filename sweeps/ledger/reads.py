@@ -13,7 +13,7 @@ from sweeps.ledger import sqlite
 from sweeps.ledger.lock import here, is_alive
 from sweeps.ledger.schema import as_floats, attempts, decisions, findings, heads, rows, studies, trials
 from sweeps.ledger.store import Store
-from sweeps.records import TRIAL_STATES, AttemptRecord, Decision, Holder, Row, StudyRecord, TrialRecord
+from sweeps.records import INTERRUPTED, PENDING, TRIAL_STATES, AttemptRecord, Decision, Holder, Row, StudyRecord, TrialRecord
 from trainable.errors import LedgerError
 
 _TRIALS_PER_QUERY = 200
@@ -83,6 +83,12 @@ class LedgerReads:
         """
         query = sa.select(trials).where(trials.c.study_id == study_id, trials.c.revision > revision)
         return self._trials(query.order_by(trials.c.revision).limit(limit))
+
+    def num_changed(self, study_id: int, revision: int) -> int:
+        """How many trials changed after `revision`, without those that still wait for their first report."""
+        waiting = sa.or_(trials.c.state == PENDING, (trials.c.state == INTERRUPTED) & trials.c.started_at.is_(None))
+        query = sa.select(sa.func.count()).where(trials.c.study_id == study_id, trials.c.revision > revision, ~waiting)
+        return int(self._store.read(lambda connection: connection.scalar(query)) or 0)
 
     def rows(self, study_id: int) -> dict[int, list[Row]]:
         """Every trial's rows by trial id, epochs ascending. Trials without rows are absent."""

@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 PATIENCE_SECONDS = 45.0
 """How long a locked file, a full disk or a vanished server is waited for before it becomes a LedgerError."""
+LAST_PATIENCE_SECONDS = 1.0
+"""How long each later operation waits once that was not enough: what a driver does to end must not add up to minutes."""
 
 
 def _nothing(_point: str) -> None:
@@ -63,6 +65,7 @@ class Store:
         self.path = Path(str(url.database)) if url.drivername == "sqlite" else None
         self.name = str(self.path) if self.path else _shown(url)
         self._patience_seconds = patience_seconds
+        self._is_lost, self._damage = False, ""
         self._secrets = [str(text) for text in (url.password, url.query.get("password")) if text]
         options = {} if self.path else postgres.connection_options(url)
         try:
@@ -137,14 +140,19 @@ class Store:
         raise StudyLocked(f"ledger {self.name}: the study is held by process {head.pid} on host {head.host}")
 
     def _patiently(self, once: Callable[[], T], patience_seconds: float | None = None) -> T:
-        deadline = time.monotonic() + (self._patience_seconds if patience_seconds is None else patience_seconds)
+        patience = self._patience_seconds if patience_seconds is None else patience_seconds
+        deadline = time.monotonic() + (min(patience, LAST_PATIENCE_SECONDS) if self._is_lost else patience)
         pause = 0.05
         while True:
             try:
-                return once()
+                result = once()
             except DBAPIError as error:
                 if not self._passes(error) or time.monotonic() + pause > deadline:
+                    self._is_lost = True
                     self._give_up(error)
+            else:
+                self._is_lost = False
+                return result
             time.sleep(pause)
             pause = min(2 * pause, 1.0)
 
@@ -152,14 +160,17 @@ class Store:
         """Whether the cause may go away by itself: a lock, a full disk, a server that restarts."""
         if self.path:
             return sqlite.is_locked(error) or sqlite.is_full(error)
-        return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
+        lost = error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
+        return lost and not postgres.is_refused(error)
 
     def _give_up(self, error: DBAPIError) -> Never:
         cause = str(error.orig).strip()
         for secret in self._secrets:
             cause = cause.replace(secret, "***")
         if self.path and sqlite.is_damaged(error):
-            raise sqlite.damaged(self.path, cause) from None
+            # a file that a driver still writes to is a new one at every look: one copy is enough
+            self._damage = self._damage or str(sqlite.damaged(self.path, cause))
+            raise LedgerError(self._damage) from None
         if self.path and sqlite.is_locked(error):
             cause = f"another process has kept the file locked for {self._patience_seconds:g} s"
         raise LedgerError(f"ledger {self.name}: {redact(cause)}") from None

@@ -89,12 +89,15 @@ class Measure:
 
 @dataclass(frozen=True, kw_only=True)
 class Compute:
-    """Resources of one trial, how many run at a time (None: all that fit), and new attempts after a crash."""
+    """Resources of one trial, how many run at a time (None: all that fit), new attempts after a crash, and how long to wait
+    for a trial's next report (None: for ever) and for a machine where none is left."""
 
     cpus: float
     gpus: float | str
     max_concurrent: int | None
     retries: int
+    no_progress_seconds: float | None = None
+    no_machine_seconds: float = 600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,24 +204,6 @@ def studies_shipped() -> dict[str, str]:
     return {path.stem: path.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ") for path in paths}
 
 
-def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What differs between two identities, one line each: `space.alpha.high: was 32.0, is 8.0`."""
-    before, after = _flat(old), _flat(new)
-    paths = dict.fromkeys((*before, *after))
-    return [f"{path}: was {before.get(path, 'not there')}, is {after.get(path, 'not there')}" for path in paths
-            if path not in before or path not in after or before[path] != after[path]]
-
-
-def _flat(value: Any, path: str = "") -> dict[str, Any]:
-    """Dotted path -> every value that is no mapping and no list of mappings."""
-    if isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
-        value = {str(index): item for index, item in enumerate(value)}
-    if not isinstance(value, Mapping) or not value:
-        return {path: value}
-    return {below: leaf for name, child in value.items()
-            for below, leaf in _flat(child, f"{path}.{name}" if path else str(name)).items()}
-
-
 def _find(wanted: str) -> Path:
     ready, path = tuple(studies_shipped()), Path(wanted)
     if wanted in ready:
@@ -257,4 +242,5 @@ def _study(parts: Parts, name: str, path: str) -> Study:
         measure=Measure(alphas=parts.alphas, splits=parts["measure.splits"], seeds=parts["measure.seeds"],
                         redraws=parts["measure.redraws"], until=until_of(parts),
                         at=at if isinstance(at, str) else settings_of(parts, "measure.at"), arms=arms_of(parts)),
-        compute=Compute(**{key: parts[f"compute.{key}"] for key in ("cpus", "gpus", "max_concurrent", "retries")}))
+        compute=Compute(**{key: parts[f"compute.{key}"] for key in (
+            "cpus", "gpus", "max_concurrent", "retries", "no_progress_seconds", "no_machine_seconds")}))

@@ -106,7 +106,8 @@ def _said_of(path: str, arm: Mapping[str, Any], problem: Problem) -> Problem:
 def _config(parts: Parts, arm: Mapping[str, Any]) -> TrialConfig:
     """The arm on the base, as far as the setting is known before the search. Raises ConfigError."""
     at = parts["measure.at"]
-    chosen = {} if isinstance(at, str) else settings_of(parts, "measure.at")
+    known = not isinstance(at, str) and parts.reading.is_sound("measure.at")
+    chosen = settings_of(parts, "measure.at") if known else {}
     return replace(parts.base, **arm_setting(parts.space, chosen, arm))
 
 

@@ -69,7 +69,7 @@ def raise_problems(document: Document, problems: Sequence[Problem]) -> None:
 
 def _line(problem: Problem) -> str:
     value = str(problem.value) if isinstance(problem.value, float) else repr(problem.value)
-    return f"{clean(problem.field)} = {clean(value)}: {clean(problem.allowed, 500)}"
+    return f"{clean(problem.field) or repr('')} = {clean(value)}: {clean(problem.allowed, 500)}"
 
 
 def clean(text: str, most: int = MAX_SHOWN) -> str:

@@ -21,8 +21,8 @@ class Until:
     """A race: `first` splits for all, then more for those still tied, until all that is given holds.
 
     `width`: of the interval of alpha*, in epsilon, at most; `difference`: half width of the interval of risk(ERM) - risk(alpha*),
-    in the unit of the objective, at most; `verdict`: probability that all splits would end in the verdict of now, at least.
-    `max_trials` at each capacity ends it in any case.
+    in the unit of the objective, at most; `verdict`: probability that all splits would end in the verdict that is told, at least;
+    alone, it lets rungs pause on which the verdict does not hang. `max_trials` at each capacity ends it in any case.
     """
 
     first: int = FIRST

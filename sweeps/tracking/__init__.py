@@ -13,13 +13,14 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from sweeps.home import Home
 from sweeps.records import FINISHED, INTERRUPTED, PENDING, RUNNING, TRANSFER
-from sweeps.tracking.address import check, experiment_url, server_command
+from sweeps.tracking.address import BACKEND_STORE, check, experiment_url, server_command
 from sweeps.tracking.content import FINDINGS_FILE
 from sweeps.tracking.faults import hide_secrets
 from sweeps.tracking.summary import Summary, describe
@@ -28,7 +29,7 @@ from trainable.errors import InfrastructureError
 if TYPE_CHECKING:
     from sweeps.analysis.results import StudyResults
 
-__all__ = ["Tracker", "check", "experiment_url", "server_command", "sync"]
+__all__ = ["BACKEND_STORE", "Tracker", "check", "experiment_url", "server_command", "sync"]
 
 POLL_SECONDS = 2.0
 """A short trial is over by the time it is seen, and costs one call each of create, log and end."""
@@ -67,6 +68,7 @@ class Tracker:
         self._last_lines: deque[str] = deque(maxlen=_LINES_KEPT)
         self._warnings: deque[str] = deque(maxlen=_TEXTS_KEPT)
         self._watcher = threading.Thread(target=self._watch, name="tracking", daemon=True)
+        self._say: Callable[[str], None] = lambda _text: None
         self._behind, self._ended, self._heard_at = 0, False, 0.0
         self.last_error: str | None = None
 
@@ -78,8 +80,9 @@ class Tracker:
         """What a person should know, each once, oldest first."""
         return tuple(self._warnings)
 
-    def start(self) -> None:
-        """Begin sending. Returns at once; MLflow opens meanwhile."""
+    def start(self, say: Callable[[str], None] = lambda _text: None) -> None:
+        """Begin sending. Returns at once; MLflow opens meanwhile. `say` is told each warning as it comes, by a thread."""
+        self._say = say
         self._watcher.start()
 
     def lag(self) -> int:
@@ -173,6 +176,8 @@ class Tracker:
             self._heard_at = self._heard_at if self.last_error else time.monotonic()
         if (text := words.get("warning")) and text not in self._warnings:
             self._warnings.append(text)
+            with suppress(OSError, ValueError):  # nobody looks any more
+                self._say(text)
         if "ended" in words:
             self._ended = bool(words["ended"])
             self._answered.set()

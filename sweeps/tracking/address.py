@@ -10,38 +10,81 @@ import os
 import sqlite3
 import ssl
 import sys
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from contextlib import closing
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
 from sweeps.home import Home
-from sweeps.tracking.faults import CREDENTIALS, HOST_HEADER, PERMISSION, credentials_given, hide_secrets
+from sweeps.ledger.postgres import obstacle
+from sweeps.tracking.faults import CREDENTIALS, HOST_HEADER, PERMISSION, Refused, credentials_given, hide_secrets
 from trainable.errors import InfrastructureError
 
 PATIENCE_SECONDS = 5.0
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+BACKEND_STORE = "MLFLOW_BACKEND_STORE_URI"
 _API = "/api/2.0/mlflow/experiments"
 
 
 def check(uri: str, environ: Mapping[str, str] = os.environ) -> None:
     """Whether `uri` can be MLflow's, within seconds.
 
-    InfrastructureError when it is of a kind that is not supported, when the server does not answer or refuses the
-    credentials or the host name, or when a SQLite file cannot be written there.
+    InfrastructureError when it is of a kind that is not supported, when the server or PostgreSQL does not answer or refuses
+    the credentials or the host name, or when a SQLite file cannot be written there.
     """
     shown, scheme = hide_secrets(uri, environ), uri.partition(":")[0].partition("+")[0]
     if scheme in ("http", "https"):
         _check_server(uri, shown, environ)
     elif scheme == "sqlite":
         _check_file(uri)
+    elif scheme == "postgresql":
+        check_database(uri, environ)
     elif scheme not in (*_DATABASES, "databricks", "databricks-uc"):
         raise InfrastructureError(
             f"tracking_uri = {shown}: MLflow keeps runs in plain folders no more; allowed are sqlite:///path/file.db, "
             "http(s)://server, postgresql://user@host/database, or nothing for a SQLite file under SWEEP_HOME")
+
+
+def check_database(uri: str, environ: Mapping[str, str] = os.environ) -> None:
+    """InfrastructureError, within seconds, when PostgreSQL at `uri` does not answer; Refused when it will not let us in."""
+    if not uri.startswith("postgresql"):
+        return
+    if found := obstacle(uri, int(PATIENCE_SECONDS)):
+        cause, refused = found
+        raise (Refused if refused else InfrastructureError)(
+            f"MLflow's database {hide_secrets(uri, environ)}: {hide_secrets(cause, environ)}; user, password, host and name "
+            "stand in --tracking-uri or MLFLOW_TRACKING_URI")
+
+
+def pause_asked(uri: str, environ: Mapping[str, str] = os.environ) -> float:
+    """How many seconds a server that answers 503 or 429 asks us to wait (Retry-After); 0 when it does not say.
+
+    Asked with a request of our own: MLflow's client keeps an answer's status and drops its headers.
+    """
+    if not uri.startswith(("http:", "https:")):
+        return 0.0
+    try:
+        _ask(uri, f"{_API}/search?max_results=1", environ)
+    except urllib.error.HTTPError as error:
+        return seconds_of(error.headers.get("Retry-After", ""), time.time()) if error.code in (429, 503) else 0.0
+    except (OSError, ValueError, http.client.HTTPException):
+        pass
+    return 0.0
+
+
+def seconds_of(header: str, now: float) -> float:
+    """A Retry-After header, seconds or a date, as seconds from `now`; 0 for one that cannot be read."""
+    if header.strip().isdecimal():
+        return float(header)
+    try:
+        return max(0.0, parsedate_to_datetime(header).timestamp() - now)
+    except (TypeError, ValueError):
+        return 0.0
 
 
 def experiment_url(tracking_uri: str, study: str, address: str) -> str:
@@ -55,9 +98,14 @@ def experiment_url(tracking_uri: str, study: str, address: str) -> str:
 
 
 def server_command(home: Home, port: int) -> list[str]:
-    """The command that serves a local MLflow store on 127.0.0.1, its artifacts included."""
-    return [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", home.tracking_uri, "--workers", "1",
-            "--artifacts-destination", home.artifacts.absolute().as_uri(), "--host", "127.0.0.1", "--port", str(port)]
+    """The command that serves a local MLflow store on 127.0.0.1, its artifacts included.
+
+    The store's address goes with the environment (`BACKEND_STORE`): it may hold a password, and any user of the machine reads
+    command lines. Requests that name another host are refused: a page of the web could send them through a browser here.
+    """
+    return [sys.executable, "-m", "mlflow", "server", "--workers", "1",
+            "--artifacts-destination", home.artifacts.absolute().as_uri(), "--host", "127.0.0.1", "--port", str(port),
+            "--allowed-hosts", "127.0.0.1,127.0.0.1:*,localhost,localhost:*"]
 
 
 def _experiment_id(uri: str, study: str) -> str | None:

@@ -17,11 +17,14 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 from sweeps.ledger import Ledger
+from sweeps.tracking.address import check_database, pause_asked
 from sweeps.tracking.faults import Fault, Gone, explain
 from sweeps.tracking.projection import Projection, Runs
 from sweeps.tracking.summary import Summary
 
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS, LONGEST_WAIT_AT_THE_END_SECONDS = 0.5, 30.0, 2.0
+LONGEST_PAUSE_SECONDS, LONGEST_PAUSE_AT_THE_END_SECONDS = 300.0, 30.0
+"""Of what a busy server may ask for (Retry-After): at the end somebody waits."""
 
 COUNT_SECONDS = 3.0
 STEP_SECONDS = 2.0
@@ -41,19 +44,21 @@ class Sender:
     Nothing MLflow does ends it: whatever is raised is told and tried again later.
     """
 
-    def __init__(self, projection: Projection, connect: Callable[[], Runs], uri: str, say: Say) -> None:
-        self._projection, self._connect, self._uri, self._say = projection, connect, uri, say
+    def __init__(self, projection: Projection, connect: Callable[[], Runs], uri: str, say: Say,
+                 pause: Callable[[str], float] = pause_asked) -> None:
+        self._projection, self._connect, self._uri, self._say, self._pause = projection, connect, uri, say, pause
         self._runs: Runs | None = None
         self._is_open = False
         self._num_failures = 0
         self._has_warned = False
         self._num_behind, self._counted_at = 0, -COUNT_SECONDS
         self._summary: Summary | None = None
+        self._has_looked = False
         self.is_ending = False
 
     def end_with(self, summary: Summary | None) -> None:
         """From now on, once everything is sent, put `summary` on the parent run and say that it has ended."""
-        self._summary, self.is_ending, self._num_failures = summary, True, 0
+        self._summary, self.is_ending, self._num_failures, self._has_looked = summary, True, 0, False
 
     def turn(self, poll_seconds: float) -> float:
         """Send once; how many seconds to wait before the next turn."""
@@ -75,12 +80,19 @@ class Sender:
             self._runs = self._connect()
         if not self._is_open:
             self._projection.open(self._runs)
-            self._is_open = True
+            self._is_open, self._has_looked = True, self.is_ending
         until = time.monotonic() + STEP_SECONDS
         more = self._projection.step(lambda: time.monotonic() > until)
-        if not more and self.is_ending and self._summary:
+        if more or not self.is_ending:
+            return more
+        if not self._has_looked:  # a run that somebody deleted after its trial had ended is missed by nobody else
+            self._projection.open(self._runs)
+            self._has_looked = True
+            if self._projection.step(lambda: time.monotonic() > until):
+                return True
+        if self._summary:
             self._projection.publish(self._summary, time.time())
-        return more
+        return False
 
     def _failed(self, error: Exception) -> float:
         self._num_failures += 1
@@ -88,7 +100,8 @@ class Sender:
         if isinstance(error, Gone):
             self._is_open = False
         alone = self._num_failures == 1 and not fault.permanent and not isinstance(error, Gone)
-        if not alone and not self._has_warned:  # one lost call is nobody's business, an outage is told once
+        # one lost call is nobody's business, an outage is told once; what only a person can mend is told in mid-outage too
+        if not alone and (fault.permanent or not self._has_warned):
             self._has_warned = True
             self._say({"warning": fault.text})
         self._say({"behind": self._behind(), "error": fault.text})
@@ -98,9 +111,12 @@ class Sender:
         return self._wait(fault)
 
     def _wait(self, fault: Fault) -> float:
+        own, most = LONGEST_WAIT_SECONDS, LONGEST_PAUSE_SECONDS
         if self.is_ending:
-            return wait_seconds(self._num_failures, LONGEST_WAIT_AT_THE_END_SECONDS)
-        return wait_seconds(20 if fault.permanent else self._num_failures, LONGEST_WAIT_SECONDS)
+            own, most = LONGEST_WAIT_AT_THE_END_SECONDS, LONGEST_PAUSE_AT_THE_END_SECONDS
+        asked = min(self._pause(self._uri), most) if fault.is_busy else 0.0
+        # later than asked, each sender at another time: all that were sent away would come back at once
+        return max(wait_seconds(20 if fault.permanent else self._num_failures, own), asked * (1 + random.random() / 10))
 
     def _behind(self) -> int:
         """How many trials are unsent; with many of them counting takes a while, so a count is good for some seconds."""
@@ -136,6 +152,7 @@ def main() -> None:
             say({"warning": text})
 
     def connect() -> Runs:
+        check_database(settings["uri"])
         from sweeps.tracking.runs import MlflowRuns  # seconds, and the parent is told of any failure
         return MlflowRuns(settings["uri"], warn)
 

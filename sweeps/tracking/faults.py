@@ -17,10 +17,12 @@ _UNKNOWN, _FORBIDDEN = ("UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"), ("PERMISSIO
 _SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _MAX_TEXT = 300
 _SIGNS = {"connection refused": "refuses the connection: is it running?", "timed out": "did not answer in time",
-          "too many 5": "answers that it is unavailable", "connection reset": "broke off in mid-answer",
+          "too many 5": "answers that it is unavailable", "too many 429": "asks for fewer requests",
+          "connection reset": "broke off in mid-answer",
           "remotedisconnected": "broke off in mid-answer", "name or service not known": "has a host name nobody knows",
           "name resolution": "has a host name nobody knows", "database is locked": "is locked by another process",
           "disk is full": "has a full disk", "no space left": "has a full disk"}
+_BUSY = ("too many 503", "too many 429")
 
 CREDENTIALS = ("MLflow at {uri} refuses the credentials: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "
                "or MLFLOW_TRACKING_TOKEN ({given})")
@@ -32,10 +34,11 @@ PERMISSION = ("MLflow at {uri} does not let this user write: MLFLOW_TRACKING_USE
 
 @dataclass(frozen=True)
 class Fault:
-    """What went wrong, in words, and whether only a person can mend it."""
+    """What went wrong, in words, whether only a person can mend it, and whether the server asks for a pause."""
 
     text: str
     permanent: bool
+    is_busy: bool = False
 
 
 class Refused(InfrastructureError):
@@ -63,7 +66,7 @@ def explain(error: Exception, uri: str, environ: Mapping[str, str] = os.environ)
         return Fault(hide_secrets(text, environ), isinstance(error, Refused))
     for sign, meaning in _SIGNS.items():
         if sign in text.lower():
-            return Fault(f"MLflow at {shown} {meaning}", False)
+            return Fault(f"MLflow at {shown} {meaning}", False, is_busy=any(busy in text.lower() for busy in _BUSY))
     first = " ".join(text.split())[:_MAX_TEXT]
     return Fault(f"MLflow at {shown}: {hide_secrets(first, environ)} ({type(error).__name__} {code})", False)
 

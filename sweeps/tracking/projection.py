@@ -67,18 +67,22 @@ class Projection:
         self.num_refused = 0
 
     def open(self, runs: Runs) -> None:
-        """Find the study's runs and how far they are. LedgerError when the ledger has no such study."""
+        """Find the study's runs and how far they are. LedgerError when the ledger has no such study.
+
+        What somebody deleted meanwhile is restored by `runs`, or sent again where it is gone for good.
+        """
         study = self._study()
         self._runs = runs
         self._sent.clear()
         cursor = runs.open(sweep(study, self._artifacts))
         # A cursor past the end is that of a ledger put back from a backup: what was told since may tell another story.
-        self._cursor = cursor if cursor <= self._ledger.head_revision(study.id) else 0
+        cursor = cursor if cursor <= self._ledger.head_revision(study.id) else 0
+        gone = [trial.revision for trial in self._ledger.trials(study.id) if not _is_unseen(trial) and not runs.has(trial.key)]
+        self._cursor = min([cursor, *(revision - 1 for revision in gone)])
 
     def num_behind(self) -> int:
         """How many trials have a change that was not sent; all that ever ran, before MLflow has answered."""
-        changed = self._ledger.changed_since(self._study().id, self._cursor or 0)
-        return sum(1 for trial in changed if not _is_unseen(trial))
+        return self._ledger.num_changed(self._study().id, self._cursor or 0)
 
     def step(self, is_enough: Callable[[], bool] = lambda: False) -> bool:
         """Send the oldest unsent changes until there `is_enough`; True when more may remain.

@@ -32,7 +32,11 @@ class MlflowRuns:
         for run in self._store.search(f"tags.`{SWEEP_ID}` = '{sweep.id}'"):
             found.setdefault(run.data.tags.get(TRIAL_KEY, ""), []).append(run)
         parents = found.pop("", [])
-        self._run_ids = {key: self._store.keep_one(runs).info.run_id for key, runs in found.items()}
+        kept = {key: self._store.keep_one(runs) for key, runs in found.items()}
+        for run in kept.values():
+            if is_deleted(run):
+                self._store.restore(run.info.run_id)
+        self._run_ids = {key: run.info.run_id for key, run in kept.items()}
         parent = self._store.keep_one(parents) if parents else self._create_parent()
         self._parent_id = parent.info.run_id
         if is_deleted(parent):

@@ -147,7 +147,7 @@ class MlflowStore:
         _said(run.info.run_id)
         if not is_deleted(run):
             return False
-        self._warn("runs of this sweep were deleted in MLflow while it went on: restored")
+        self._warn("runs of this sweep were deleted in MLflow: restored")
         self.client.restore_run(run_id)
         return True
 
@@ -161,7 +161,8 @@ class MlflowStore:
             found = renamed[0]
             self._warn(f"experiment {self._name!r} is called {found.name!r} in MLflow now: its runs go there")
         if found.lifecycle_stage == LifecycleStage.DELETED:
-            self._warn(f"experiment {found.name!r} was deleted in MLflow: restored")
+            if not self._experiment_id:  # else it was told as Gone
+                self._warn(f"experiment {found.name!r} was deleted in MLflow: restored")
             self.client.restore_experiment(found.experiment_id)
         return _said(found.experiment_id)
 
@@ -175,7 +176,7 @@ class MlflowStore:
         return bool(found.lifecycle_stage == LifecycleStage.DELETED)
 
     def _experiment_gone(self) -> Gone:
-        return Gone(f"experiment {self._name!r} was deleted in MLflow while the sweep went on")
+        return Gone(f"experiment {self._name!r} was deleted in MLflow while the sweep went on: brought back")
 
 
 def _said(identity: str | None) -> str:

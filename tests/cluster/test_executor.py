@@ -146,8 +146,34 @@ def test_a_trial_whose_workers_always_die_is_given_up_and_the_sweep_goes_on(tmp_
     assert execute(sweep, make_data(), place(tmp_path), address=address, runner=deadly) == COMPLETE
     assert states(sweep) == {FAILED: 3, FINISHED: 3}
     lost = [trial for trial in sweep.ledger.trials(sweep.record_of_study.id) if trial.state == FAILED]
-    assert {(trial.failure_class, trial.setting["alpha"]) for trial in lost} == {(LOST, 0.0)}
+    assert {(trial.failure_class, trial.setting["alpha"]) for trial in lost} == {("CRASHED", 0.0)}
     assert all("died" in (trial.failure_text or "") or "worker" in (trial.failure_text or "") for trial in lost)
+
+
+def test_a_trial_out_of_memory_is_run_once_more_while_no_other_runs(tmp_path: Path, address: str) -> None:
+    tried = tmp_path / "tried"
+
+    def greedy(config: Any, source: Any, device: str, *, slot: Any) -> Any:
+        from torch import OutOfMemoryError
+        again = tried.exists()
+        rows = runner(config, source, device, slot=slot)
+        if config.alpha == 0 and config.split == 1:
+            tried.touch()
+            yield next(rows)
+            if not again:
+                raise OutOfMemoryError("CUDA out of memory")
+            time.sleep(1.0)
+        return (yield from rows)
+
+    sweep = make_sweep(tmp_path, make_study(max_trials=2, retries=1, capacities=(0.5,)))
+    assert execute(sweep, make_data(), place(tmp_path), address=address, runner=greedy) == COMPLETE
+    assert states(sweep) == {FINISHED: 6}
+    attempts = sweep.ledger.attempts(sweep.record_of_study.id)
+    lost = next(attempt for attempt in attempts if attempt.state == LOST)
+    assert (lost.text or "").startswith("OOM: ")
+    alone = next(attempt for attempt in attempts if attempt.trial_id == lost.trial_id and attempt.state == "ENDED")
+    others = [attempt for attempt in attempts if attempt.trial_id != lost.trial_id]
+    assert all(other.ended_at < alone.started_at or other.started_at > alone.ended_at for other in others)
 
 
 def test_a_stop_leaves_checkpoints_and_the_rest_goes_on_from_them(tmp_path: Path, address: str) -> None:

@@ -81,8 +81,8 @@ def _unprivileged_user() -> str:
     return "postgres" if "postgres" in known else "nobody"
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
+def running_postgres() -> Iterator[PostgresServer]:
+    """A server, until the caller is done; a skip where PostgreSQL is not installed."""
     installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     found = shutil.which("initdb") or (installed[-1] if installed else None)
     if found is None:
@@ -91,6 +91,9 @@ def postgres() -> Iterator[PostgresServer]:
     server = PostgresServer(Path(found).resolve().parent)
     yield server
     server.remove()
+
+
+postgres = pytest.fixture(scope="session")(running_postgres)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])

@@ -226,3 +226,27 @@ def test_weights_that_cannot_be_written_are_a_failure(tmp_path: Path) -> None:
     (tmp_path / "weights").write_text("a file where a folder should be")
     end, _ = asking(tmp_path)
     assert (end.state, end.failure_class) == (FAILED, "CRASHED")
+
+
+def test_what_the_slot_noted_is_reported_once(tmp_path: Path) -> None:
+    def noting(config: TrialConfig, source: Any, device: str, *, slot: Any) -> Any:
+        for row in runner(config, source, device, slot=slot):
+            slot.notes.append("checkpoint s3://user:hunter2@place not written: no room")
+            yield row
+
+    attempt = make_attempt(tmp_path, noting, rungs=(2, 4))
+    assert [attempt.report().notes for _ in range(2)] == [("checkpoint s3://***@place not written: no room",), ()]
+
+
+def test_a_trial_that_found_no_room_keeps_its_checkpoint(tmp_path: Path) -> None:
+    def full(config: TrialConfig, source: Any, device: str, *, slot: Any) -> Any:
+        slot.save({"epoch": 1})
+        yield SimpleNamespace(epoch=1, at=0.0, seconds=0.0, eval_seconds=0.0, metrics={})
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    attempt = make_attempt(tmp_path, full, epochs=1)
+    end = attempt.report().end
+    assert end is not None
+    assert end.failure_class == "DISK"
+    attempt.close(keep=True)
+    assert list(tmp_path.glob("checkpoints/small/*/latest"))

@@ -1,5 +1,6 @@
 """The command line: exit codes, messages, and that wrong input stops everything before it begins."""
 
+import errno
 import json
 import os
 import subprocess
@@ -12,6 +13,8 @@ from typer.testing import CliRunner
 from sweeps import cli
 from sweeps.attempt import Place
 from sweeps.home import Home
+from sweeps.ledger import Ledger
+from sweeps.records import TRIAL_STATES
 from sweeps.run import begun, driving, opened, prepared
 from sweeps.session import Forced
 from sweeps.study import load_study
@@ -101,11 +104,34 @@ def test_plain_terminals_get_plain_text(environment: dict[str, str], tmp_path: P
     assert "digits" in done.stdout
 
 
+@pytest.mark.parametrize("command", ["status", "plan", "report"])
+@pytest.mark.parametrize("environment", [{"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+                                         {"COLUMNS": "40", "NO_COLOR": "1", "TERM": "dumb"}], ids=["ascii", "narrow"])
+def test_what_looks_can_be_read_anywhere(finished_study: Path, command: str, environment: dict[str, str]) -> None:
+    done = sweep(finished_study, command, "smoke", **environment)
+    assert done.returncode == 0, done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "width=0.25" in done.stdout or command == "status", "a word is never cut up by a narrow column"
+    frames = [line for line in done.stdout.splitlines() if line[:1] in ("┃", "│", "|")]
+    assert all(len(line) <= int(environment.get("COLUMNS", 140)) for line in frames)
+    if "LANG" in environment:
+        assert done.stdout.isascii()
+
+
+TYPES_OF_STATUS = {"study": str, "driver": (str, type(None)), "complete": bool, "planned": dict, "trials": dict, "failures": list}
+
+
 def test_the_status_is_json_for_scripts(finished_study: Path) -> None:
-    done = sweep(finished_study, "status", "smoke", "--json")
+    done = sweep(finished_study, "status", "smoke", "--json", COLUMNS="40")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert set(found) == {"study", "driver", "complete", "planned", "trials", "failures"}
+    assert set(found) == set(TYPES_OF_STATUS)
+    assert all(isinstance(found[name], kind) for name, kind in TYPES_OF_STATUS.items())
+    assert set(found["planned"]) == set(found["trials"]) == {"search", "measure"}
+    assert all(type(count) is int for count in found["planned"].values())
+    for states in found["trials"].values():
+        assert set(states) <= set(TRIAL_STATES)
+        assert all(type(count) is int for count in states.values())
     assert found["complete"] is True
     assert found["driver"] is None
     assert {stage: sum(states.values()) for stage, states in found["trials"].items()} == found["planned"]
@@ -129,6 +155,24 @@ def test_an_unknown_study_is_told_apart_from_one_that_has_begun(finished_study: 
     assert sweep(finished_study, "stop", "smoke").returncode == 0
 
 
+@pytest.mark.parametrize(("arguments", "parts"), [
+    (("--set", "train.lr=0.05"), ("train.lr: recorded 0.1, now 0.05", "run smoke --set train.lr=0.05 --set name=smoke-2\n",
+                                  "run smoke --set train.lr=0.05 --set name=smoke-2 --fork smoke\n")),
+    (("--fork", "smoke"), ("is the study itself", "--set name=NEW")),
+    (("--set", "name=new", "--fork", "smok"), ("'smok' has not begun", "did you mean smoke?")),
+    (("--set", "name=new", "--set", "train.lr=0.05", "--fork", "smoke"), ("none of its 16 finished trials applies", "now 0.05")),
+])
+def test_a_changed_study_is_refused_with_what_has_changed_and_the_way_out(finished_study: Path, arguments: tuple[str, ...],
+                                                                          parts: tuple[str, ...]) -> None:
+    done = sweep(finished_study, "run", "smoke", *arguments)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    for part in parts:
+        assert part in done.stderr
+    with Ledger.open(Home.resolve(environ={"SWEEP_HOME": str(finished_study)}).ledger, read_only=True) as ledger:
+        assert [study.name for study in ledger.studies()] == ["smoke"]
+
+
 @pytest.mark.parametrize(("error", "code", "said"), [
     (KeyboardInterrupt, 5, "The same command goes on: mixup-sweep run smoke"), (Forced, 130, "")])
 def test_an_interrupt_before_there_is_a_sweep_is_no_second_one(monkeypatch: pytest.MonkeyPatch, error: type, code: int, said: str,
@@ -141,3 +185,18 @@ def test_an_interrupt_before_there_is_a_sweep_is_no_second_one(monkeypatch: pyte
         cli.main()
     assert caught.value.code == code
     assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_disk_without_room_is_exit_4_with_its_name(monkeypatch: pytest.MonkeyPatch, number: int,
+                                                     capsys: pytest.CaptureFixture[str]) -> None:
+    def full() -> None:
+        raise OSError(number, "No space left on device", "/data/runs/reports/smoke/index.html")
+    monkeypatch.setattr(cli, "app", full)
+    monkeypatch.setattr(sys, "argv", ["mixup-sweep", "run", "smoke"])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 4
+    said = capsys.readouterr().err
+    assert "/data/runs/reports/smoke/index.html" in said
+    assert "the same command goes on: mixup-sweep run smoke" in said

@@ -125,7 +125,7 @@ def test_importance_has_a_point_with_interval_per_capacity_and_axis() -> None:
     ("search only", {"risk", "bias_variance", "training_error", "gap", "capacity_alpha", "capacity_slope"}),
     ("all failed", {entry.name for entry in CATALOGUE} - {"timeline"}),
     ("nan", {entry.name for entry in CATALOGUE} - {"timeline"}),
-    ("one capacity", set()),
+    ("one capacity", {"capacity_alpha", "capacity_slope"}),
     ("one alpha", {"capacity_slope"}),
     ("one trial", {"search_space"}),
 ])

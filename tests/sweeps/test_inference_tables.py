@@ -4,14 +4,15 @@ import runpy
 from dataclasses import replace
 from pathlib import Path
 
-from sweeps.analysis.results import Conjecture, Estimate, Refined, Slopes
+from sweeps.analysis.results import Conjecture, Curve, Estimate, Refined, Slopes
 from sweeps.inference_tables import interactions_note, interactions_table, refined_text, slopes_text
 from sweeps.report import page
 from sweeps.tables import headline
 
 FAKE = runpy.run_path(str(Path(__file__).with_name("fake_results.py")))
 RICH = FAKE["full"]()
-CURVE = Refined(alpha=1.7, low=1.1, high=2.6, method="Gaussian process")
+CURVE = Refined(alpha=1.7, low=1.1, high=2.6, method="Gaussian process",
+                curve=Curve(epsilons=(0.0, 0.45), values=(0.1, 0.05), lows=(0.08, 0.04), highs=(0.12, 0.06)))
 TRAINING = Conjecture(interaction=Estimate(0.02, 0.01, 0.03), verdict="supported", text="Longer helps <mixup> more.")
 
 

@@ -135,7 +135,7 @@ def test_splits_can_be_taken_in_another_order(recording: tuple[Study, Recording]
 
 
 @pytest.mark.parametrize(("sets", "words"), [
-    (["train.lr=0.5"], "train.lr"), (["data.label_noise=0.5"], "data.label_noise"), (["seed=1"], "seed: was 0, is 1"),
+    (["train.lr=0.5"], "train.lr"), (["data.label_noise=0.5"], "data.label_noise"), (["seed=1"], "seed: recorded 0, now 1"),
     (["space.dropout={low: 0, high: 0.4}"], "space.dropout")])
 def test_what_a_trial_is_cannot_be_changed(recording: tuple[Study, Recording], sets: list[str], words: str) -> None:
     study, _ = recording

@@ -5,6 +5,7 @@ import os
 import pickle
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,7 +22,10 @@ class FakeSweep:
 
     def __init__(self, names: str = "abc", stops: dict[str, bool] | None = None) -> None:
         self.waiting, self.stops = list(names), stops or {}
-        self.stopping, self.running, self.losses = False, set[str](), list[tuple[str, str]]()
+        self.stopping, self.running, self.losses = False, set[str](), list[tuple[str, str, str]]()
+        self.said: list[str] = []
+        self.voice = self.said.append
+        self.study = SimpleNamespace(compute=SimpleNamespace(no_progress_seconds=50.0))
         self.notes: list[str] = []
         self.interrupted = set[str]()
 
@@ -52,9 +56,9 @@ class FakeSweep:
                 self.interrupted.add(report.key)
         return stop
 
-    def lost(self, key: str, text: str) -> None:
+    def lost(self, key: str, text: str, kind: str) -> None:
         self.running.discard(key)
-        self.losses.append((key, text))
+        self.losses.append((key, text, kind))
 
     def stop(self) -> None:
         self.stopping = True
@@ -164,6 +168,50 @@ def test_a_worker_lost_after_its_trial_ended_is_no_loss() -> None:
     assert sweep.losses == []
 
 
+def test_machines_that_die_do_not_say_that_no_worker_can_begin() -> None:
+    session, sweep = make_session("abcdefghijk")
+    for number in range(9):
+        session.dispatch(str(number))
+        session.lost(str(number), "The actor died because its node has died.")
+    assert session.error is None
+    assert {kind for _, _, kind in sweep.losses} == {"LOST"}
+
+
+def test_a_silent_trial_hangs_from_the_moment_it_was_first_asked_about(clock: Callable[[float], None]) -> None:
+    session, sweep = make_session("ab")
+    session.dispatch("1")
+    clock(1000.0)  # waiting for a worker is no hanging
+    assert not session.is_hung("1")
+    clock(49.0)
+    session.record("1", report("a"))
+    clock(49.0)
+    assert not session.is_hung("1")
+    clock(1.0)
+    assert session.is_hung("1")
+    assert not session.is_hung("1"), "it is killed once"
+    session.lost("1", "The actor is dead because its worker process has died.")
+    assert sweep.losses == [("a", "no report for 50 s (compute.no_progress_seconds)", "TIMEOUT")]
+    assert not session.is_hung("unknown")
+
+
+def test_a_trial_hangs_for_ever_where_the_study_says_so(clock: Callable[[float], None]) -> None:
+    session, sweep = make_session("a")
+    sweep.study.compute.no_progress_seconds = None
+    session.dispatch("1")
+    session.is_hung("1")
+    clock(1e9)
+    assert not session.is_hung("1")
+
+
+def test_an_orderly_stop_is_said_once_with_how_long_it_may_take() -> None:
+    session, sweep = make_session("ab")
+    session.dispatch("1")
+    session.stop()
+    assert not session.over
+    assert not session.over
+    assert sweep.said == ["stopping: 1 running trials keep a checkpoint, which takes at most 20 s; a second Ctrl-C ends at once"]
+
+
 def test_tune_may_pickle_it_but_gets_nothing() -> None:
     session, _ = make_session("a")
     assert type(pickle.loads(pickle.dumps(session))) is object
@@ -181,3 +229,14 @@ def test_the_first_signal_stops_the_second_raises_and_handlers_are_put_back(numb
     with pytest.raises(Forced), signals(session):
         os.kill(os.getpid(), number)
     assert {one: signal.getsignal(one) for one in before} == before
+
+
+def test_a_full_storage_ends_the_run_and_not_the_trial() -> None:
+    session, sweep = make_session("ab")
+    session.dispatch("1")
+    end = End(state="FAILED", failure_class="DISK", failure_text="Traceback ..\nOSError: [Errno 28] No space left on device: '/x'")
+    assert session.record("1", replace(report("a"), end=end))
+    assert sweep.interrupted == {"a"}, "with room again it goes on"
+    assert isinstance(session.error, InfrastructureError)
+    assert "No space left on device: '/x'" in str(session.error)
+    assert session.over

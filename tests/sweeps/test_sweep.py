@@ -378,7 +378,7 @@ def test_a_lost_trial_is_tried_again_first_and_then_given_up(desk: Callable[...,
         there.sweep.record(report(again, 1, 3 + attempt, token=f"try {attempt}", started_at=10.0 * attempt))
     there.sweep.lost(spec.key, "its worker died")
     trial = there.ledger.trial(there.record.id, spec.key)
-    assert (trial.state, trial.failure_class, trial.failure_text, trial.last_epoch) == (FAILED, LOST, "its worker died", 4)
+    assert (trial.state, trial.failure_class, trial.failure_text, trial.last_epoch) == (FAILED, "CRASHED", "its worker died", 4)
     assert there.sweep.next_trial().key != spec.key
     assert [attempt.state for attempt in there.ledger.attempts(there.record.id)] == [LOST, LOST, LOST]
 
@@ -391,6 +391,61 @@ def test_losses_are_counted_over_restarts(desk: Callable[..., Desk]) -> None:
     assert there.sweep.next_trial().key == spec.key
     there.sweep.lost(spec.key, "gone")
     assert there.ledger.trial(there.record.id, spec.key).state == FAILED
+
+
+def test_machines_that_die_cost_no_retry_but_ten_of_them_end_a_trial(desk: Callable[..., Desk]) -> None:
+    there = desk(max_trials=3, retries=0)
+    spec = there.sweep.next_trial()
+    for number in range(11):
+        assert there.ledger.trial(there.record.id, spec.key).state in (PENDING, INTERRUPTED), number
+        there.sweep.lost(spec.key, "its node has died", "LOST")
+        assert number == 10 or there.sweep.next_trial().key == spec.key
+    trial = there.ledger.trial(there.record.id, spec.key)
+    assert (trial.state, trial.failure_class) == (FAILED, "LOST")
+
+
+def out_of_memory(spec: TrialSpec, last: int, token: str = "t", started_at: float = 0.0) -> Report:
+    end = End(state=FAILED, failure_class="OOM", failure_text="CUDA out of memory")
+    return report(spec, 1, last, token, end, started_at)
+
+
+def test_a_trial_out_of_memory_is_tried_once_more_while_nothing_else_runs(desk: Callable[..., Desk]) -> None:
+    there = desk(max_trials=3, retries=2)
+    large, other = there.sweep.next_trial(), there.sweep.next_trial()
+    assert there.sweep.record(out_of_memory(large, 2))
+    assert there.ledger.trial(there.record.id, large.key).state == INTERRUPTED
+    assert large.key in there.sweep.unfinished
+    assert there.sweep.next_trial() is None, "the other one still runs"
+    assert not there.sweep.done
+    there.sweep.record(finished(other))
+    assert there.sweep.next_trial().key == large.key
+    assert there.sweep.next_trial() is None, "it has everything to itself"
+    assert there.sweep.record(out_of_memory(large, 2, "again", started_at=99.0))
+    trial = there.ledger.trial(there.record.id, large.key)
+    assert (trial.state, trial.failure_class, trial.failure_text) == (FAILED, "OOM", "CUDA out of memory")
+    assert there.sweep.next_trial() is not None, "the sweep goes on"
+
+
+def test_that_a_trial_must_run_alone_is_known_after_a_restart(desk: Callable[..., Desk]) -> None:
+    there = desk(max_trials=3, retries=2)
+    large, other = there.sweep.next_trial(), there.sweep.next_trial()
+    there.sweep.lost(large.key, "ray.exceptions.OutOfMemoryError", "OOM")
+    there.sweep.stop()
+    there.sweep.close()
+    there = there.again()
+    first = there.sweep.next_trial()
+    assert first.key == large.key
+    assert there.sweep.next_trial() is None
+    there.sweep.record(report(first, 1, first.config["epochs"], "again", End(state=FINISHED), there.tick()))
+    assert there.ledger.trial(there.record.id, large.key).state == FINISHED
+    assert there.sweep.next_trial().key == other.key
+
+
+def test_without_retries_out_of_memory_is_the_end(desk: Callable[..., Desk]) -> None:
+    there = desk(max_trials=3, retries=0)
+    spec = there.sweep.next_trial()
+    assert there.sweep.record(out_of_memory(spec, 1))
+    assert there.ledger.trial(there.record.id, spec.key).failure_class == "OOM"
 
 
 def test_a_trial_that_ended_is_not_lost(desk: Callable[..., Desk]) -> None:

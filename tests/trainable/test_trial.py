@@ -222,7 +222,7 @@ def test_a_disk_that_refuses_checkpoints_does_not_stop_the_trial(tmp_path, whole
 
 
 @pytest.mark.parametrize("epoch", [1, 3])
-@pytest.mark.parametrize("value", [math.nan, math.inf, 1e30])
+@pytest.mark.parametrize("value", [math.nan, math.inf, 1e30, 1e308])
 def test_a_loss_that_is_not_finite_stops_the_trial_at_its_epoch(monkeypatch, epoch, value):
     def poisoned(self, number, train=learner.Learner.train_epoch):
         found = train(self, number)

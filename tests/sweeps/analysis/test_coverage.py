@@ -8,6 +8,7 @@ Axes: D simulated studies, S splits, A rungs.
 import numpy as np
 import pytest
 
+from benchmarks import race_errors, refined
 from benchmarks.coverage import ALPHAS, CURVES, FLAT_CURVE, HEAVY, KINDS, MISSING, cell, cells, sets, simulate, summary
 from sweeps.analysis.arms import compare
 from sweeps.analysis.sweet_spot import confidence_set, sweet_spot
@@ -65,3 +66,43 @@ def test_every_cell_covers_at_its_nominal_rate() -> None:
     assert min(one.hull for one in found) >= 0.95
     assert max(one.bracketed for one in found if one.curve == FLAT_CURVE) <= 0.05
     assert min(one.bootstrap for one in found if one.bootstrap is not None) < 0.6  # the warning in the table is earned
+
+
+def test_a_refined_interval_is_shown_where_a_curve_fits_and_the_answer_covers() -> None:
+    found = refined.cell("quadratic", "equal", "light", 6, 60)
+    assert found.shown >= 0.9
+    assert found.covered is not None
+    assert min(found.covered, found.answered) >= 0.93
+    assert found.width < 0.7
+    assert "covers" in str(found)
+    flat = refined.cell(FLAT_CURVE, "equal", "usual", 6, 60)
+    assert flat.covered is None
+    assert flat.shown <= 0.15
+
+
+def test_a_race_for_the_verdict_is_shorter_and_of_the_same_verdict_where_it_is_clear() -> None:
+    found = race_errors.cell("quadratic", "equal", "light", 30)
+    assert found.share < 0.5
+    assert found.same >= 0.9
+    assert found.left_out == 0.0
+
+
+@pytest.mark.slow
+def test_every_refined_interval_covers_with_500_studies_a_cell() -> None:
+    """The cells of equal noise; `python -m benchmarks refined` has all of them. Of a handful that is shown nothing is concluded."""
+    found = list(refined.cells(("equal",)))
+    for one in found:
+        print(one)
+    assert min(one.covered for one in found if one.covered is not None and one.shown * one.draws >= refined.FEW_SHOWN) >= 0.93
+    assert min(one.answered for one in found) >= 0.94
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_race_for_the_verdict_keeps_the_best_end_under_any_noise(kind: str) -> None:
+    """500 studies a cell. 5 % is promised, and a binomial band (99 %) of 500 draws at 5 % ends at 7.6 %."""
+    for curve in (FLAT_CURVE, "monotone"):
+        found = race_errors.cell(curve, kind, "usual")
+        print(found)
+        assert found.left_out <= 0.076
+        assert found.bracketed <= 0.05

@@ -27,6 +27,18 @@ def test_the_axis_that_matters_has_the_share_and_an_interval_around_it() -> None
     assert found["dropout"].high < 0.5
 
 
+def test_a_rough_evaluator_is_asked_for_the_resamples_alone() -> None:
+    calls: list[int] = []
+
+    def rough(settings: list[dict[str, Any]], values: list[float]) -> dict[str, float]:
+        calls.append(len(values))
+        return by_correlation(settings, values)
+
+    plain, roughly = (importance(SETTINGS, VALUES, by_correlation, rough=each, num_draws=7) for each in (None, rough))
+    assert plain == roughly
+    assert len(calls) == 7
+
+
 def test_equal_seeds_agree_and_different_seeds_differ() -> None:
     one, same, other = (importance(SETTINGS, VALUES, by_correlation, seed=seed) for seed in (0, 0, 1))
     assert one == same

@@ -6,12 +6,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from sweeps.analysis.assemble import analyse
 from sweeps.analysis.comparison import contenders
 from sweeps.analysis.ladder import build_ladder
-from sweeps.analysis.race_answer import find_race, raced_spot
+from sweeps.analysis.race_answer import find_race, on_race, raced_spot
 from sweeps.records import FAILED, RUNNING, TrialRecord
 from sweeps.study.until import Until
 
@@ -85,3 +86,23 @@ def test_only_what_the_race_asked_for_is_missing() -> None:
     assert points == {0.0: 1, 0.1: 0, 1.0: 0, 10.0: 0}
     assert "12 of" not in " ".join(results.notes)
     assert "13 of 14 planned trials" in " ".join(results.notes)
+
+
+def test_what_was_foreseen_is_told_with_its_probability() -> None:
+    raced = race_of(whole(), verdict=0.9, first=3)
+    spot = raced_spot(raced.race, raced.results, raced.field)
+    assert (spot.num_splits, spot.verdict, spot.alpha) == (3, "bracketed", 1.0)
+    assert spot.advice.endswith("Foreseen for the set of all 4 splits: alpha 0 out of it (probability 1.00) and alpha 10 out of "
+                                "it (probability 1.00).")
+    assert "Foreseen" not in raced_spot(race_of(whole(), verdict=0.9, first=4).race, raced.results, raced.field).advice
+    assert "Foreseen" not in raced_spot(race_of(whole(), width=0.3).race, raced.results, raced.field).advice
+
+
+def test_what_paused_is_not_called_decided() -> None:
+    raced = race_of(whole(), verdict=0.9, first=3)
+    race = replace(raced.race, asked_A=(3, 2, 3, 2), ladder_A=np.array([False, True, True, False]))
+    [note] = on_race(WIDE, replace(raced, race=race))
+    assert "paused, since the verdict does not hang on them, were alpha 0.1 after 2" in note
+    assert "decided sooner were alpha 10 after 2" in note
+    assert "the verdict is that of one test on all splits" in note
+    assert "a level that holds over all looks" in on_race(WIDE, race_of(whole(), width=0.3))[0]

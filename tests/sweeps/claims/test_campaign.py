@@ -41,7 +41,7 @@ def test_what_the_files_say_to_set_can_be_set(claim: str, study: str, change: st
 
 
 @pytest.mark.parametrize(("ids", "sets", "label", "part"), [
-    (["Z4"], ["data.label_noise=0.5"], None, "claims-clean: data.label_noise: was 0.0, is 0.5"),
+    (["Z4"], ["data.label_noise=0.5"], None, "claims-clean: data.label_noise: recorded 0.0, now 0.5"),
     (["Z4"], ["name=x"], None, "--as NAME"), (["Z99"], [], None, "is no claim"),
     (["Z4"], [], "a/b", "name = 'claims-clean-a/b'"), (["Z6"], ["diagnostics=[]"], None, "lacks the diagnostic robustness"),
     (["Z4"], ["measure.splits=1"], None, "measure.splits = 1"),

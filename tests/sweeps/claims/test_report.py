@@ -77,6 +77,17 @@ def test_the_verdict_stands_with_its_effect_and_explanation() -> None:
     assert "## Z4: undecided at this budget" in markdown(merged({}, [entry("Z4", (-0.3, 0.4, 0.1, 0.2))], [run("claims-clean")]))
 
 
+def test_other_data_than_the_shipped_get_no_explanation_that_was_written_for_those() -> None:
+    against = merged({}, [entry("Z4", (0.2, 0.21, 0.2, 0.21))], [{**run("claims-clean"), "data": "fashion_mnist"}])
+    assert CLAIMS["Z4"].explains["contradicted"] not in markdown(against)
+
+
+def test_disjoint_splits_are_told() -> None:
+    disjoint = merged({}, [entry("Z4")], [{**run("claims-clean"), "split_kind": "disjoint"}])
+    assert "validation examples a split (splits disjoint)" in markdown(disjoint)
+    assert "(splits disjoint)" not in WHOLE
+
+
 def test_a_part_that_could_not_be_judged_says_why() -> None:
     claim = CLAIMS["Z4"]
     found = {"claims-clean": evidence("claims-clean", {("alpha 0", "train_clean/error"): [0.1, 0.2]})}

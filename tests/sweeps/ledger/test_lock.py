@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+import time
 
+import psutil
 import pytest
 
 from sweeps.ledger import Ledger
-from sweeps.ledger.lock import STALE_SECONDS, here
+from sweeps.ledger.lock import STALE_SECONDS, START_SECONDS, here
 from trainable.errors import StudyLocked
 
 HOST, PID = here()
@@ -35,9 +37,21 @@ def test_a_second_driver_is_refused_by_host_and_process(ledger, study_id, second
 
 
 def test_a_driver_alive_on_this_host_keeps_its_study(ledger, study_id, second):
-    ledger.acquire(study_id, HOST, os.getppid(), AT)
+    now = time.time()
+    ledger.acquire(study_id, HOST, os.getppid(), now)
     with pytest.raises(StudyLocked, match=f"process {os.getppid()} on host"):
-        second.acquire(study_id, HOST, PID, AT)
+        second.acquire(study_id, HOST, PID, now)
+
+
+@pytest.mark.parametrize(("margin", "is_taken"), [(0.5 * START_SECONDS, False), (START_SECONDS + 0.5, True)])
+def test_a_process_that_was_given_the_number_of_a_dead_driver_is_not_the_driver(ledger, study_id, second, margin, is_taken):
+    last_word = psutil.Process(os.getppid()).create_time() - margin  # the driver spoke last before this process began
+    ledger.acquire(study_id, HOST, os.getppid(), last_word)
+    if is_taken:
+        second.acquire(study_id, HOST, PID, last_word + 1)
+    else:
+        with pytest.raises(StudyLocked):
+            second.acquire(study_id, HOST, PID, last_word + 1)
 
 
 def test_a_dead_process_on_this_host_loses_its_study(ledger, study_id, second, dead_pid):

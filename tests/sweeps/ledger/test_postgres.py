@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from sweeps.ledger import Ledger
 from sweeps.ledger import store as ledger_store
+from sweeps.ledger.postgres import obstacle
 from trainable.errors import LedgerError
 
 AT = 2000.0
@@ -114,18 +115,35 @@ class TestPostgresServer:
         assert parameters["tcp_user_timeout"] == "30000"
 
     @pytest.mark.parametrize(
-        ("change", "text"),
+        ("change", "text", "patience_seconds"),
         [
-            (("s3cret%2Fpass", "wrongpass"), "password authentication failed"),
-            (("/postgres", "/missing"), "does not exist"),
-            (("127.0.0.1", "no-such-host.invalid"), "no-such-host"),
+            (("s3cret%2Fpass", "wrongpass"), "password authentication failed", 3600),
+            (("/postgres", "/missing"), "does not exist", 3600),
+            (("127.0.0.1", "no-such-host.invalid"), "no-such-host", 0.2),
         ],
     )
-    def test_a_wrong_address_says_what_is_wrong_but_not_the_password(self, postgres, change, text):
+    def test_a_wrong_address_says_what_is_wrong_but_not_the_password(self, postgres, change, text, patience_seconds):
         with pytest.raises(LedgerError, match=text) as refused:
-            Ledger.open(postgres.url().replace(*change), patience_seconds=0.2)
+            Ledger.open(postgres.url().replace(*change), patience_seconds=patience_seconds)
         assert "s3cret" not in str(refused.value)
         assert "wrongpass" not in str(refused.value)
+
+    @pytest.mark.parametrize(
+        ("change", "text", "refused"),
+        [
+            (("s3cret%2Fpass", "wrongpass"), "password authentication failed", True),
+            (("/postgres", "/missing"), "does not exist", True),
+            (("127.0.0.1:", "127.0.0.1:1"), "", False),
+            (("postgresql://", "nonsense://"), "cannot be read", True),
+            (("postgresql://", "postgresql+psycopg2://"), "psycopg2", True),
+        ],
+    )
+    def test_an_obstacle_is_told_at_once_with_whether_waiting_helps(self, postgres, change, text, refused):
+        cause, is_refused = obstacle(postgres.url().replace(*change), 5)
+        assert text in cause
+        assert is_refused is refused
+        assert "wrongpass" not in cause
+        assert obstacle(postgres.url().replace("postgresql://", "postgresql+psycopg://"), 5) is None
 
     def test_a_password_given_as_a_parameter_is_hidden_too(self, postgres, url):
         with Ledger.open(url.replace("sweeper:s3cret%2Fpass@", "") + "&user=sweeper&password=s3cret%2Fpass") as ledger:

@@ -20,6 +20,18 @@ class TestChanges:
         assert changed[-1].revision == ledger.head_revision(study_id)
         assert ledger.changed_since(study_id, changed[-1].revision) == []
 
+    def test_changes_are_counted_without_those_that_still_wait_for_a_first_report(self, ledger, study_id, make):
+        for number in range(4):
+            ledger.add_trial(study_id, make.spec(number), AT)
+        assert ledger.num_changed(study_id, 0) == 0
+        ledger.close_attempt(study_id, "key0", "INTERRUPTED", "ended before it reported", AT)
+        assert ledger.num_changed(study_id, 0) == 0
+        ledger.append(study_id, make.report("key1", epochs=(1, 1)), AT)
+        ledger.close_attempt(study_id, "key1", "INTERRUPTED", "stopped", AT)
+        cursor = ledger.head_revision(study_id)
+        ledger.append(study_id, make.report("key2", epochs=(1, 1), end=make.finish), AT)
+        assert (ledger.num_changed(study_id, 0), ledger.num_changed(study_id, cursor)) == (2, 1)
+
     def test_a_reader_in_small_steps_misses_nothing(self, ledger, study_id, make):
         for number in range(5):
             ledger.add_trial(study_id, make.spec(number), AT)

@@ -1,5 +1,6 @@
 """A ledger in a SQLite file: locked, damaged, misplaced, out of room."""
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -8,7 +9,8 @@ import threading
 import pytest
 
 from sweeps.ledger import Ledger
-from sweeps.ledger.store import PATIENCE_SECONDS
+from sweeps.ledger import store as ledger_store
+from sweeps.ledger.store import LAST_PATIENCE_SECONDS, PATIENCE_SECONDS
 from trainable.errors import LedgerError
 
 AT = 2000.0
@@ -55,6 +57,15 @@ class TestSqliteFiles:
         with pytest.raises(LedgerError, match="damaged"), Ledger.open(path, read_only=True) as reader:
             reader.rows(1)
 
+    def test_damage_that_is_met_again_and_again_is_copied_once_though_the_file_changes(self, path):
+        with Ledger.open(path, read_only=True) as reader:
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+            for moment in (1000, 2000, 3000):
+                os.utime(path, (moment, moment))
+                with pytest.raises(LedgerError, match="damaged"):
+                    reader.rows(1)
+            assert len(list(path.parent.glob("*.damaged-*"))) == 1
+
     def test_a_lock_is_waited_for(self, path, make):
         blocker = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         with Ledger.open(path, patience_seconds=30) as ledger:
@@ -87,6 +98,31 @@ class TestSqliteFiles:
         blocker.close()
         assert ledger.add_trial(1, make.spec(99), AT).number == 99
         ledger.close()
+
+    def test_after_a_lock_that_stayed_nothing_waits_long_until_something_succeeds(self, path, make, monkeypatch):
+        pauses = []
+        blocker = sqlite3.connect(path, isolation_level=None)
+        with Ledger.open(path, patience_seconds=3) as ledger:
+            blocker.execute("BEGIN IMMEDIATE")
+            ledger._store._engine.dispose()
+            monkeypatch.setattr(ledger_store.time, "monotonic", lambda: sum(pauses))  # a clock that only pauses move
+            monkeypatch.setattr(ledger_store.time, "sleep", pauses.append)
+            waited = []
+            for _ in range(3):
+                pauses.clear()
+                with pytest.raises(LedgerError, match="locked"):
+                    ledger.add_trial(1, make.spec(99), AT)
+                waited.append(sum(pauses))
+            blocker.rollback()
+            ledger.add_trial(1, make.spec(99), AT)
+            blocker.execute("BEGIN IMMEDIATE")
+            pauses.clear()
+            with pytest.raises(LedgerError, match="locked"):
+                ledger.add_trial(1, make.spec(98), AT)
+            blocker.rollback()
+        blocker.close()
+        assert waited[0] > LAST_PATIENCE_SECONDS >= waited[1] == waited[2]
+        assert sum(pauses) == waited[0]
 
     def test_ten_seconds_are_waited_for_and_a_minute_is_not(self):
         assert 10 < PATIENCE_SECONDS < 60

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from sweeps.study import Study, changes, load_study
+from sweeps.changes import changes
+from sweeps.study import Study, load_study
 from sweeps.study.yaml_source import write_document
 from trainable.errors import StudyError
 

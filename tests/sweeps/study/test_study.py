@@ -6,7 +6,8 @@ import json
 import pytest
 
 from search_spaces import DEFAULT_SPACE
-from sweeps.study import Study, changes, load_study, studies_shipped
+from sweeps.changes import changes
+from sweeps.study import Study, load_study, studies_shipped
 from trainable.config import TrialConfig
 from trainable.errors import StudyError
 
@@ -33,7 +34,7 @@ def test_one_key_is_enough_and_all_others_have_defaults(load) -> None:
     assert (study.measure.splits, study.measure.seeds, study.measure.at) == (4, 1, "best")
     assert (study.search.sampler, study.search.max_trials, study.search.max_hours) == ("tpe", 16, None)
     assert dataclasses.astuple(study.search.prune) == ("asha", 0.4, 2, 0.1)
-    assert dataclasses.astuple(study.compute) == (1, "auto", None, 2)
+    assert dataclasses.astuple(study.compute) == (1, "auto", None, 2, 3600, 600)
     assert (study.objective, study.tolerance, study.data_root, study.download) == ("val/error", 0.1, None, False)
 
 
@@ -182,15 +183,15 @@ def test_what_a_resumed_study_may_change_is_not_its_identity(override: str) -> N
 def test_what_makes_a_study_is_its_identity_and_the_change_is_told(override: str) -> None:
     old, new = load_study("digits").identity(), load_study("digits", [override]).identity()
     key = override.partition("=")[0]
-    assert any(line.startswith(key) for line in changes(old, new))
+    assert any(change.path.startswith(key) for change in changes(old, new))
     assert changes(old, old) == []
 
 
 def test_a_change_is_one_readable_line() -> None:
     old, new = load_study("digits").identity(), load_study("digits", ["space.dropout.high=0.4", "seed=3"]).identity()
-    assert changes(old, new) == ["seed: was 0, is 3", "space.dropout.high: was 0.5, is 0.4"]
+    assert [str(change) for change in changes(old, new)] == ["seed: recorded 0, now 3", "space.dropout.high: recorded 0.5, now 0.4"]
     fixed = load_study("digits", ["space.dropout=0.1"]).identity()
-    assert "space.dropout: was not there, is 0.1" in changes(old, fixed)
+    assert "space.dropout: recorded not there, now 0.1" in [str(change) for change in changes(old, fixed)]
 
 
 def test_an_identity_survives_json() -> None:

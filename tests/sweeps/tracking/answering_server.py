@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 @contextmanager
-def answering(status: int, body: str, seen: list[str] | None = None) -> Iterator[str]:
+def answering(status: int, body: str, seen: list[str] | None = None, retry_after: str = "") -> Iterator[str]:
     """The address of a server; `seen` collects the Authorization headers."""
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -17,6 +17,8 @@ def answering(status: int, body: str, seen: list[str] | None = None) -> Iterator
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
+            if retry_after:
+                self.send_header("Retry-After", retry_after)
             self.end_headers()
             self.wfile.write(body.encode())
 

@@ -8,7 +8,8 @@ import pytest
 
 from sweeps.home import Home
 from sweeps.tracking import address as tracking_address
-from sweeps.tracking.address import check, experiment_url, server_command
+from sweeps.tracking.address import check, experiment_url, pause_asked, seconds_of, server_command
+from sweeps.tracking.faults import Refused
 from tests.sweeps.tracking.answering_server import answering, closed_address, silent
 from trainable.errors import InfrastructureError
 
@@ -48,8 +49,28 @@ def test_a_place_whose_folder_cannot_be_made_is_named(tmp_path: Path) -> None:
         check(f"sqlite:///{tmp_path}/file/mlflow.db", {})
 
 
-def test_databases_are_left_to_the_sender() -> None:
-    check("postgresql+psycopg://me:hunter22@nowhere.example/mlflow", {})
+def test_databases_of_other_kinds_are_left_to_the_sender() -> None:
+    check("mysql+pymysql://me:hunter22@nowhere.example/mlflow", {})
+
+
+def test_a_database_that_is_not_there_is_named_without_the_password() -> None:
+    with pytest.raises(InfrastructureError, match=r"refused.*--tracking-uri or MLFLOW_TRACKING_URI") as caught:
+        check("postgresql+psycopg://me:hunter22@127.0.0.1:1/mlflow", {})
+    assert not isinstance(caught.value, Refused)
+    assert "hunter22" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), (" 120 ", 120.0), ("Thu, 01 Jan 1970 00:20:00 GMT", 200.0),
+                                                 ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0), ("", 0.0), ("soon", 0.0), ("-3", 0.0)])
+def test_how_long_to_wait_is_read_from_seconds_or_a_date(header: str, seconds: float) -> None:
+    assert seconds_of(header, 1000.0) == seconds
+
+
+@pytest.mark.parametrize(("status", "seconds"), [(503, 90.0), (429, 90.0), (500, 0.0), (200, 0.0)])
+def test_only_a_busy_server_is_asked_how_long(status: int, seconds: float) -> None:
+    with answering(status, "{}", retry_after="90") as uri:
+        assert pause_asked(uri, {}) == seconds
+    assert pause_asked(closed_address(), {}) == pause_asked("sqlite:///x.db", {}) == 0.0
 
 
 def test_a_server_that_answers_is_allowed() -> None:
@@ -119,4 +140,9 @@ def test_the_ui_is_served_to_this_machine_only(tmp_path: Path) -> None:
     command = server_command(Home.resolve(environ={"SWEEP_HOME": str(tmp_path)}), 5123)
     assert command[command.index("--host") + 1] == "127.0.0.1"
     assert command[command.index("--port") + 1] == "5123"
-    assert command[command.index("--backend-store-uri") + 1] == f"sqlite:///{tmp_path}/mlflow.db"
+    assert command[command.index("--allowed-hosts") + 1] == "127.0.0.1,127.0.0.1:*,localhost,localhost:*"
+
+
+def test_the_password_of_a_store_is_on_no_command_line() -> None:
+    home = Home.resolve(tracking_uri="postgresql://me:hunter2@db/mlflow", environ={})
+    assert "hunter2" not in " ".join(server_command(home, 5123))

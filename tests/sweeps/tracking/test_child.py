@@ -11,7 +11,7 @@ import pytest
 
 from sweeps.ledger import Ledger
 from sweeps.tracking import environment
-from sweeps.tracking.child import Sender, wait_seconds
+from sweeps.tracking.child import LONGEST_PAUSE_AT_THE_END_SECONDS, LONGEST_PAUSE_SECONDS, Sender, wait_seconds
 from sweeps.tracking.faults import Gone, Refused
 from sweeps.tracking.summary import Summary
 from tests.sweeps.tracking.fake_runs import Down, FakeRuns
@@ -87,6 +87,15 @@ def test_an_outage_is_one_warning_and_the_lag_goes_on_being_told() -> None:
     assert pauses[5] > pauses[0]
 
 
+def test_what_only_a_person_can_mend_is_told_in_the_middle_of_an_outage_too() -> None:
+    made, said = sender(Script(Down("x"), Down("y"), Denied(), Down("z")))
+    for _ in range(4):
+        made.turn(2.0)
+    told = all_said(said, "warning")
+    assert len(told) == 2
+    assert "refuses the credentials" in told[1]
+
+
 def test_mlflow_that_cannot_be_opened_is_tried_again() -> None:
     tries: list[int] = []
 
@@ -129,6 +138,34 @@ def test_the_end_is_tried_again_while_waiting_helps() -> None:
     made.end_with(Summary())
     assert max(made.turn(2.0) for _ in range(2)) <= 2.0
     made.turn(2.0)
+    assert all_said(said, "ended") == [True]
+
+
+def test_a_busy_server_is_left_alone_as_long_as_it_asks_and_never_for_hours() -> None:
+    asked = [7.0, 5.0, 1e6, 0.0, 1e6]
+    script = Script(*(Down("too many 503 error responses") for _ in asked))
+    made = Sender(script, FakeRuns, "http://x", lambda words: None, lambda uri: asked.pop(0))  # type: ignore[arg-type]
+    assert 7.0 <= made.turn(2.0) <= 7.7
+    assert 5.0 <= made.turn(2.0) <= 5.5
+    assert LONGEST_PAUSE_SECONDS <= made.turn(2.0) <= 1.1 * LONGEST_PAUSE_SECONDS
+    assert made.turn(2.0) <= 4.0
+    made.end_with(Summary())
+    assert made.turn(2.0) <= 1.1 * LONGEST_PAUSE_AT_THE_END_SECONDS
+
+
+def test_a_server_that_is_only_away_is_not_asked_how_long() -> None:
+    script = Script(Down("Connection refused"))
+    made = Sender(script, FakeRuns, "http://x", lambda words: None, lambda uri: 1 / 0)  # type: ignore[arg-type]
+    assert made.turn(2.0) <= 0.5
+
+
+def test_what_was_deleted_since_the_start_is_looked_for_once_at_the_end() -> None:
+    script = Script(False, False, True, False)
+    made, said = sender(script)
+    made.turn(2.0)
+    made.end_with(Summary())
+    assert [made.turn(2.0) for _ in range(3)] == [0.0, 2.0, 2.0]
+    assert script.calls == ["open", "step", "step", "open", "step", "step", "publish FINISHED", "step"]
     assert all_said(said, "ended") == [True]
 
 

@@ -23,6 +23,7 @@ class Answer(Exception):
     (Answer("INTERNAL_ERROR", "... [Errno 111] Connection refused ..."), "is it running?", False),
     (Answer("INTERNAL_ERROR", "Read timed out. (read timeout=10)"), "did not answer in time", False),
     (Answer("INTERNAL_ERROR", "too many 503 error responses"), "unavailable", False),
+    (Answer("INTERNAL_ERROR", "too many 429 error responses"), "fewer requests", False),
     (Answer("TEMPORARILY_UNAVAILABLE", "(sqlite3.OperationalError) database is locked"), "locked", False),
     (Answer("WHATEVER", "something\n  else"), "something else (Answer WHATEVER)", False),
     (Refused("MLflow does not take a value"), "does not take a value", True),
@@ -35,6 +36,7 @@ def test_a_fault_says_what_to_look_at_and_whether_waiting_helps(error: Exception
     assert part in fault.text
     assert fault.permanent is permanent
     assert "hunter22" not in fault.text
+    assert fault.is_busy is ("too many" in str(error))
 
 
 def test_secrets_of_the_environment_are_hidden_and_their_names_are_told() -> None:

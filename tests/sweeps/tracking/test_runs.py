@@ -211,7 +211,7 @@ def test_a_run_deleted_during_the_sweep_is_restored_with_one_warning(target: Tar
     target.ledger.append(target.study.id, report(0, 3, 5, end(0)), ended_at(0))
     projection.step()
     assert len(target.stored()[KEY][0]["points"]) == 50
-    assert target.warnings == ["runs of this sweep were deleted in MLflow while it went on: restored"]
+    assert target.warnings == ["runs of this sweep were deleted in MLflow: restored"]
 
 
 def test_a_run_deleted_for_good_is_made_anew_with_all_its_rows(target: Target) -> None:
@@ -225,6 +225,20 @@ def test_a_run_deleted_for_good_is_made_anew_with_all_its_rows(target: Target) -
     projection.open(target.runs)
     projection.step()
     assert len(target.stored()[KEY][0]["points"]) == 50
+
+
+@pytest.mark.parametrize("for_good", [False, True])
+def test_a_run_deleted_after_its_trial_had_ended_is_brought_back_by_the_next_look(target: Target, for_good: bool) -> None:
+    run(target.ledger, target.study.id, 0, 1, 2)
+    target.send()
+    before, run_id = target.stored(), target.one(spec(1).key).info.run_id
+    if for_good:
+        target.runs._store.client._tracking_client.store._hard_delete_run(run_id)
+    else:
+        target.client.delete_run(run_id)
+    target.send()
+    assert target.stored() == before
+    assert target.warnings == ([] if for_good else ["runs of this sweep were deleted in MLflow: restored"])
 
 
 def test_the_parent_run_deleted_during_the_sweep_is_restored(target: Target) -> None:
@@ -258,12 +272,20 @@ def test_a_deleted_experiment_is_restored(target: Target) -> None:
     projection = target.send()
     target.client.delete_experiment(target.one().info.experiment_id)
     run(target.ledger, target.study.id, 1)
-    with pytest.raises(Gone):
+    with pytest.raises(Gone, match="deleted in MLflow while the sweep went on"):
         projection.step()
     projection.open(target.runs)
     projection.step()
     assert [len(found) for found in target.stored().values()] == [1, 1, 1]
-    assert "experiment 'digits' was deleted in MLflow: restored" in target.warnings
+    assert target.warnings == [], "Gone is the warning"
+
+
+def test_an_experiment_deleted_between_two_processes_is_restored_with_a_warning(target: Target) -> None:
+    run(target.ledger, target.study.id, 0)
+    target.send()
+    target.client.delete_experiment(target.one().info.experiment_id)
+    Target(target.uri, target.study, target.ledger, target.artifacts).send()
+    assert [len(found) for found in target.stored().values()] == [1, 1]
 
 
 def test_a_renamed_experiment_is_found_by_its_tag(target: Target) -> None:

@@ -30,14 +30,14 @@ READY_SECONDS = 240.0
 
 
 class Server:
-    """`mlflow server` on a SQLite file, which can be killed and started again on the same port."""
+    """`mlflow server` on a SQLite file, or on `store`, which can be killed and started again on the same port."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, store: str | None = None) -> None:
         self.folder, self._options = folder, options
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        self.uri, self.store = f"http://127.0.0.1:{self.port}", f"sqlite:///{folder / 'server.db'}"
+        self.uri, self.store = f"http://127.0.0.1:{self.port}", store or f"sqlite:///{folder / 'server.db'}"
         self.start()
 
     def start(self) -> None:

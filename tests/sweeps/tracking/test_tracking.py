@@ -116,13 +116,16 @@ def test_wrong_credentials_are_told_at_once_and_not_waited_for(
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "me")
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "hunter22")
     run(ledger, study.id, 0)
+    told: list[str] = []
     with answering(401, "who are you: hunter22") as uri:
         tracker = Tracker(ledger_path, uri, "digits", poll_seconds=0.1)
-        tracker.start()
+        tracker.start(told.append)
+        until(lambda: told)
         assert not tracker.finish(timeout=600.0)
     assert "MLFLOW_TRACKING_PASSWORD" in (tracker.last_error or "")
     assert tracker.lag() == 1
-    assert len(tracker.warnings) == 1
+    assert tuple(told) == tracker.warnings
+    assert len(told) == 1
     assert "hunter22" not in f"{tracker.last_error}{tracker.warnings}{[*tracker._last_lines]}"
 
 
