@@ -10,7 +10,7 @@ from typing import Any
 
 from sweeps.answer import known_study, open_existing
 from sweeps.doctor.budget import check_budget
-from sweeps.doctor.finding import LEDGER, MLFLOW, PLACES, Finding
+from sweeps.doctor.finding import LEDGER, MLFLOW, PLACES, SAMPLER, Finding
 from sweeps.doctor.ledger import check_ledger
 from sweeps.doctor.recorded import Recorded, read
 from sweeps.doctor.sampler import check_sampler, rebuilt
@@ -21,7 +21,7 @@ from sweeps.tracking import content
 from sweeps.tracking.audit import StoredRun, stored_runs
 from trainable.errors import InfrastructureError
 
-__all__ = ["PLACES", "Finding", "Health", "assert_consistent", "examine", "findings_of", "runs_in_mlflow"]
+__all__ = ["PLACES", "Finding", "Health", "assert_consistent", "examine", "findings_of", "in_doubt", "runs_in_mlflow"]
 
 REACHABLE = "see that it runs and that --tracking-uri or MLFLOW_TRACKING_URI names it; later, `mixup-sweep sync` catches up"
 
@@ -58,8 +58,9 @@ def examine(home: Home, name: str) -> Health:
         record = known_study(ledger, name)
         recorded = read(ledger, record, ledger.driver(record.id, time.time()))
         damage = ledger.damage()
+    found = [*_damage(damage), *findings_of(recorded, home)]
     runs, unread = runs_in_mlflow(home, recorded)
-    found = [*_damage(damage), *findings_of(recorded, home), *unread, *(check_runs(recorded, runs) if runs is not None else ())]
+    found += unread if runs is None else check_runs(recorded, runs, in_doubt(found))
     holder = recorded.driver
     return Health(study=name, complete=recorded.is_over, findings=tuple(found), num_trials=len(recorded.trials),
                   driver=f"process {holder.pid} on {holder.host}" if holder else None,
@@ -94,6 +95,11 @@ def runs_in_mlflow(home: Home, recorded: Recorded) -> tuple[list[StoredRun] | No
         return stored_runs(home.tracking_uri, recorded.record.name, content.sweep(recorded.record, None).id), []
     except InfrastructureError as error:
         return None, [Finding(place=MLFLOW, trial=None, text=f"cannot be read: {error}", remedy=REACHABLE)]
+
+
+def in_doubt(findings: list[Finding]) -> set[str | None]:
+    """The trials of which the ledger itself may have lost something; None among them where it may have lost whole trials."""
+    return {finding.trial for finding in findings if finding.place in (LEDGER, SAMPLER)}
 
 
 def _damage(text: str | None) -> list[Finding]:

@@ -7,9 +7,9 @@ import time
 from contextlib import suppress
 
 from sweeps.answer import answer, driver_of, known_study
-from sweeps.doctor import runs_in_mlflow, storage
+from sweeps.doctor import findings_of, in_doubt, runs_in_mlflow, storage
 from sweeps.doctor.recorded import Recorded, read
-from sweeps.doctor.tracked import check_runs, wrong_runs
+from sweeps.doctor.tracked import WITNESS, check_runs, wrong_runs
 from sweeps.home import Home
 from sweeps.run import driving, opened
 from sweeps.tracking import audit, sync
@@ -41,9 +41,10 @@ def _storage(home: Home, recorded: Recorded) -> list[str]:
 def _mlflow(home: Home, recorded: Recorded) -> list[str]:
     """Take out what no sending would mend, then send everything from nothing."""
     runs, _ = runs_in_mlflow(home, recorded)
-    if runs is None or not check_runs(recorded, runs):
+    doubtful = in_doubt(findings_of(recorded, home))
+    if runs is None or all(finding.remedy == WITNESS for finding in check_runs(recorded, runs, doubtful)):
         return []
-    wrong, done = wrong_runs(recorded, runs), []
+    wrong, done = wrong_runs(recorded, runs, doubtful), []
     with suppress(InfrastructureError):  # what did not arrive is found again
         audit.withdraw(home.tracking_uri, wrong)
         done += [f"deleted run {run.run_id} of trial {run.key} in MLflow, where it can be restored" for run in wrong]

@@ -4,7 +4,7 @@ Owns the comparison. What each trial should look like there is sweeps.tracking.c
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 
 from sweeps.doctor.finding import DELETE, MLFLOW, RESEND, WITHDRAW, Finding, listed
@@ -23,14 +23,19 @@ from sweeps.tracking.content import (
     trial_tags,
 )
 
+WITNESS = "it may hold what the ledger has lost, so --repair leaves it as it is"
 SEND = "`mixup-sweep sync` sends everything"
 DUPLICATES = "--repair keeps the fullest and deletes the others in MLflow, where they can be restored"
 Plain = tuple[str, int, int, str]
 """A point that equals another with the same value, also where that is no number: key, step, time, value in words."""
 
 
-def check_runs(recorded: Recorded, runs: Iterable[StoredRun]) -> list[Finding]:
-    """Where MLflow and the ledger differ. Beside a driver, which sends still, only what no sending would mend is told."""
+def check_runs(recorded: Recorded, runs: Iterable[StoredRun], doubtful: Collection[str | None] = ()) -> list[Finding]:
+    """Where MLflow and the ledger differ. Beside a driver, which sends still, only what no sending would mend is told.
+
+    `doubtful`: trials of which the ledger itself may have lost something, so that MLflow's run may be the better witness;
+    None among them: it may have lost whole trials.
+    """
     by_key = _grouped(runs)
     parents = by_key.pop("", [])
     num_begun = sum(map(has_begun, recorded.trials))
@@ -42,21 +47,26 @@ def check_runs(recorded: Recorded, runs: Iterable[StoredRun]) -> list[Finding]:
     for trial in recorded.still:
         mine = by_key.get(trial.key, [])
         texts = _trial(trial, recorded.rows.get(trial.id, []), mine, parent_id)
-        found += [Finding(place=MLFLOW, trial=trial.key, text=text, remedy=remedy) for text, remedy in texts
-                  if not recorded.driver or remedy != RESEND]
+        found += [Finding(place=MLFLOW, trial=trial.key, text=text,
+                          remedy=WITNESS if remedy == WITHDRAW and trial.key in doubtful else remedy)
+                  for text, remedy in texts if not recorded.driver or remedy != RESEND]
     if not recorded.driver:
         found += [Finding(place=MLFLOW, trial=run.key, text=f"run {run.run_id} is of a trial that the ledger does not know",
-                          remedy=DELETE) for run in strange(recorded, by_key)]
+                          remedy=WITNESS if {run.key, None} & {*doubtful} else DELETE) for run in strange(recorded, by_key)]
     return found
 
 
-def wrong_runs(recorded: Recorded, runs: Iterable[StoredRun]) -> list[StoredRun]:
-    """The runs that no sending would mend: of trials unknown to the ledger, and with values that are not the ledger's."""
+def wrong_runs(recorded: Recorded, runs: Iterable[StoredRun], doubtful: Collection[str | None] = ()) -> list[StoredRun]:
+    """The runs that no sending would mend: of trials unknown to the ledger, and with values that are not the ledger's.
+
+    Not those of `doubtful` trials: what the ledger has lost may be there.
+    """
     by_key = _grouped(runs)
     by_key.pop("", None)
-    wrong = [run for trial in recorded.trials for run in by_key.get(trial.key, [])
+    sure = [trial for trial in recorded.trials if trial.key not in doubtful]
+    wrong = [run for trial in sure for run in by_key.get(trial.key, [])
              if _other(trial, recorded.rows.get(trial.id, []), run)]
-    return strange(recorded, by_key) + wrong
+    return [run for run in strange(recorded, by_key) if not {run.key, None} & {*doubtful}] + wrong
 
 
 def strange(recorded: Recorded, by_key: dict[str, list[StoredRun]]) -> list[StoredRun]:

@@ -6,17 +6,24 @@ import sqlite3
 import time
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
+from sweeps.attempt import Place
+from sweeps.brain import Brain
 from sweeps.doctor import Health, assert_consistent, examine
 from sweeps.doctor.finding import LEDGER, MLFLOW, SAMPLER, STORAGE
 from sweeps.doctor.mending import mend
+from sweeps.forking import begin_fork, donors_of
 from sweeps.home import Home
 from sweeps.ledger import ASKED, Ledger
-from sweeps.records import FAILED, FINISHED, INTERRUPTED, PRUNED
+from sweeps.optuna_study import memory_of
+from sweeps.records import FAILED, FINISHED, FORKED, INTERRUPTED, PRUNED
+from sweeps.sweep import Sweep, run_locally
 from tests.sweeps.doctor.damages import Damage, cut, extra_trial, file, flipped, in_ledger, in_mlflow, twin_run
-from tests.sweeps.doctor.sound_study import NAME, asked, keys_of, send
+from tests.sweeps.doctor.sound_study import DATA_DIGEST, NAME, asked, keys_of, send, some_fail
+from tests.sweeps.small_study import make_data
 from tests.sweeps.tracking.answering_server import closed_address
 from trainable.errors import StudyError, StudyLocked
 
@@ -32,7 +39,7 @@ UNKNOWN_RUN = (MLFLOW, None, "run ")
 LEDGER_CASES: dict[str, Case] = {
     "a row is lost": (in_ledger("delete from sweep_rows where epoch = 2 and trial_id = <PRUNED>"),
                       [(LEDGER, PRUNED, "epoch 2 of "), (MLFLOW, PRUNED, "3 metric values that the ledger has not, epoch 2")],
-                      [(LEDGER, PRUNED, "epoch 2 of ")]),
+                      [(LEDGER, PRUNED, "epoch 2 of "), (MLFLOW, PRUNED, "3 metric values that the ledger has not, epoch 2")]),
     "a last row is lost": (in_ledger("delete from sweep_rows where epoch = 1 and trial_id = <FAILED>"),
                            [(LEDGER, FAILED, "epoch 1 of 1 missing")], [(LEDGER, FAILED, "epoch 1 of 1 missing")]),
     "an attempt was not closed": (in_ledger("update sweep_attempts set state = 'RUNNING' where trial_id = <PRUNED>"),
@@ -50,11 +57,11 @@ LEDGER_CASES: dict[str, Case] = {
     "a measure trial is lost": (
         in_ledger("delete from sweep_trials where id = (select max(id) from sweep_trials where stage = 'measure')"),
         [(LEDGER, None, "missing from a study that counts as complete"), UNKNOWN_RUN],
-        [(LEDGER, None, "missing from a study that counts as complete")]),
+        [(LEDGER, None, "missing from a study that counts as complete"), UNKNOWN_RUN]),
     "a search trial is lost": (
         in_ledger("delete from sweep_trials where stage = 'search' and number = 3 and capacity = 'width=0.5'"),
         [(SAMPLER, None, "cannot be rebuilt: width=0.5: search trial 3 is missing"), UNKNOWN_RUN],
-        [(SAMPLER, None, "cannot be rebuilt: width=0.5: search trial 3 is missing")]),
+        [(SAMPLER, None, "cannot be rebuilt: width=0.5: search trial 3 is missing"), UNKNOWN_RUN]),
     "a trial is beyond the budget": (
         extra_trial, [(LEDGER, None, "a measure trial that the study does not ask for"), (MLFLOW, None, "no active run")],
         [(LEDGER, None, "a measure trial that the study does not ask for")]),
@@ -165,7 +172,7 @@ def sending_here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("damaged", CASES, indirect=True)
-def test_a_repair_mends_what_can_be_rebuilt_and_says_what_is_left(
+def test_a_repair_mends_what_can_be_rebuilt_and_keeps_in_mlflow_what_the_ledger_may_have_lost(
         damaged: tuple[Home, Case, dict[str, str]], sending_here: None) -> None:
     home, (_, expected, left), keys = damaged
     done = mend(home, NAME)
@@ -262,3 +269,19 @@ def test_what_a_larger_budget_once_asked_for_is_right(home: Home) -> None:
         (decision,) = ledger.decisions(1, ASKED)
         assert decision.detail == {"changes": ["measure.splits: recorded 3, now 2"]}
     assert examine(home, NAME).findings == ()
+
+
+def test_a_fork_is_judged_like_any_study(home: Home) -> None:
+    study = replace(asked(), name="small-2")
+    with Ledger.open(home.ledger) as ledger:
+        begin_fork(ledger, NAME, study, DATA_DIGEST, partial(memory_of, study.space), 1.0)
+        record = ledger.register_study(study.name, study.identity(), study.to_dict(), 1.0)
+        ledger.set_study(record.id, data_digest=DATA_DIGEST, complete=False)
+        sweep = Sweep(study, ledger, record, Brain(study), DATA_DIGEST)
+        sweep.donors = donors_of(ledger, record, study, DATA_DIGEST)
+        run_locally(sweep, make_data(), Place(storage=home.storage, study=study.name), some_fail)
+        ledger.set_study(record.id, complete=sweep.complete)
+        assert ledger.decisions(record.id, FORKED)
+    health = examine(home, "small-2")
+    assert [finding.text for finding in health.findings] == ["nothing of this study, which has 28 trials to show"]
+    assert health.complete
