@@ -73,7 +73,7 @@ class Session:
             self.stop()
         if self.sweep.stopping and self.sweep.running and not self._has_said_stopping:
             self._has_said_stopping = True
-            self.sweep.voice(f"stopping: {len(self.sweep.running)} running trials keep a checkpoint, which takes at most "
+            self.sweep.voice(f"stopping: running trials ({len(self.sweep.running)}) keep a checkpoint, which takes at most "
                              f"{DRAIN_SECONDS:.0f} s; a second Ctrl-C ends at once")
         return self.sweep.stopping and time.monotonic() >= self.drain_until
 

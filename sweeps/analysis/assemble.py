@@ -80,7 +80,7 @@ def analyse(
         result = with_arms(with_curve(result, ladder, rows, study.objective), ladder, arms, rows, study.objective)
         capacities.append(with_race(result, raced, ladder, rows, study.objective))
         told += on_race(ladder.capacity, raced)
-        told += [*notes.on_gaps(ladder, rows, study.objective, trials), *problems]
+        told += [*notes.on_pairing(ladder, rows, study.objective), *notes.on_gaps(ladder, rows, study.objective, trials), *problems]
         told += notes.on_arms(ladder, arms, trials)
     merged, differences = provenance.merge(trial for trial in trials if trial.state == FINISHED)
     return StudyResults(

@@ -16,6 +16,8 @@ from sweeps.records import FAILED, FINISHED, MEASURE, Decision, TrialRecord, arm
 
 MAX_TROUBLES = 10
 """Notes on single trials that are written out; the rest are counted."""
+FEWEST_PAIRED = 4
+"""Splits without which a ratio of variances says nothing."""
 
 
 def on_randomness(ladders: Sequence[Ladder], measure: MeasureLike) -> list[str]:
@@ -35,6 +37,23 @@ def on_randomness(ladders: Sequence[Ladder], measure: MeasureLike) -> list[str]:
     notes.append("All models are scored on one common test set: its own sampling noise is in no interval. "
                  "Test metrics chose nothing.")
     return notes
+
+
+def on_pairing(ladder: Ladder, rows: Rows, metric: str) -> list[str]:
+    """How much less the difference of two rungs varies for being taken on the same split with the same random numbers."""
+    table_SA = ladder.table(rows, metric)
+    table_SA = table_SA[np.isfinite(table_SA).all(axis=1)]
+    num_splits, num_rungs = table_SA.shape
+    if num_splits < FEWEST_PAIRED or num_rungs < 2:
+        return []
+    centred_SA = table_SA - table_SA.mean(axis=0)
+    squares = float((centred_SA**2).sum())
+    alone = (num_rungs - 1) * squares
+    paired = num_rungs * squares - float((centred_SA.sum(axis=1) ** 2).sum())
+    if paired <= 1e-12 * alone:
+        return []
+    return [f"{ladder.capacity}: on the same split, with common weights, order and random numbers, the difference of two rungs has "
+            f"1/{alone / paired:.2g} of the variance that it would have unpaired (all pairs of rungs; n = {num_splits} splits)."]
 
 
 def on_progress(trials: Sequence[TrialRecord], ladders: Sequence[Ladder]) -> list[str]:

@@ -209,7 +209,7 @@ def test_an_orderly_stop_is_said_once_with_how_long_it_may_take() -> None:
     session.stop()
     assert not session.over
     assert not session.over
-    assert sweep.said == ["stopping: 1 running trials keep a checkpoint, which takes at most 20 s; a second Ctrl-C ends at once"]
+    assert sweep.said == ["stopping: running trials (1) keep a checkpoint, which takes at most 20 s; a second Ctrl-C ends at once"]
 
 
 def test_tune_may_pickle_it_but_gets_nothing() -> None:

@@ -22,7 +22,7 @@ def test_a_finished_study_answers_everything(made: SimpleNamespace) -> None:
     assert found.counts["FINISHED"] == found.counts["total"] == 32
     assert found.importance == {}
     assert found.provenance == {"code": "abc", "versions.torch": "2.5"}
-    assert len(found.notes) == 3  # the randomness; nothing is missing
+    assert len(found.notes) == 5  # the randomness, and what pairing saves at each capacity; nothing is missing
 
 
 def test_a_point_holds_the_means_over_splits_and_the_decompositions(made: SimpleNamespace) -> None:

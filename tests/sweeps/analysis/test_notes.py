@@ -1,9 +1,11 @@
 """The sentences beside the numbers."""
 
+import itertools
 from types import SimpleNamespace
 
 from sweeps.analysis import notes
 from sweeps.analysis.ladder import build_ladder
+from sweeps.records import Decision
 
 
 def ladders(made: SimpleNamespace, trials: list, **measure: int) -> list:
@@ -47,3 +49,26 @@ def test_gaps_left_out_rungs_divergence_and_strays_are_told(made: SimpleNamespac
                   "1 trials were measured at another setting"):
         assert any(words in note for note in told), words
     assert notes.on_gaps(build_ladder("none", [], made.Measure()), {}, "val/error", []) == []
+
+
+def test_troubles_of_trials_are_told_and_those_beyond_ten_counted(made: SimpleNamespace) -> None:
+    noted = [Decision(id=number, trial_id=1, kind="noted", at=0.0, detail={"text": f"note {number}"}) for number in range(12)]
+    told = notes.on_trouble(noted, [made.trial(1)])
+    assert told[0] == "trial key1: note 0"
+    assert len(told) == 11
+    assert told[-1] == "... and 2 more such notes."
+    assert notes.on_trouble([], []) == []
+
+
+def test_what_pairing_saves_is_the_ratio_of_the_variances_over_all_pairs(made: SimpleNamespace) -> None:
+    trials = [trial for trial in made.whole_ladder() if trial.capacity == "width=1"]
+    ladder = build_ladder("width=1", trials, made.Measure())
+    table_SA = ladder.table({}, "val/error")
+    pairs = list(itertools.combinations(table_SA.T, 2))
+    ratio = sum(one.var() + two.var() for one, two in pairs) / sum((one - two).var() for one, two in pairs)
+    [note] = notes.on_pairing(ladder, {}, "val/error")
+    assert f"has 1/{ratio:.2g} of the variance" in note
+    assert "n = 4 splits" in note
+    fewer = build_ladder("width=1", [trial for trial in trials if trial.split <= 3], made.Measure())
+    assert notes.on_pairing(fewer, {}, "val/error") == []
+    assert notes.on_pairing(build_ladder("none", [], made.Measure()), {}, "val/error") == []
