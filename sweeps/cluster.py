@@ -7,8 +7,10 @@ import logging
 import math
 import os
 import secrets
+import shutil
 import socket
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,8 @@ MAX_TRIALS_PER_GPU = 4
 OBJECT_STORE_BYTES = 192 * 2**20
 """The local object store, beside the data. Reports are small, and Ray's own default is a third of the machine's memory."""
 CONNECT_SECONDS = 5.0
+SESSION_BYTES = 4 * 2**20
+"""What Ray's logs and sockets take, with room to spare: half a megabyte after a short study."""
 
 _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -175,9 +179,20 @@ def check_address(address: str | None) -> None:
         raise AddressError(f"{where} does not answer: {error}") from error
 
 
+def check_session_folder(environ: Mapping[str, str] = os.environ) -> None:
+    """InfrastructureError, naming the folder, where Ray's session would find no room: its processes would wait for each other."""
+    folder = Path(environ.get("RAY_TMPDIR") or environ.get("TMPDIR") or tempfile.gettempdir())
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())  # Ray makes what is not
+    num_free = shutil.disk_usage(there).free
+    if num_free < SESSION_BYTES:
+        raise InfrastructureError(f"{folder} has {num_free:,} bytes free, and Ray's session there needs {SESSION_BYTES:,}: "
+                                  "make room, or name another folder in RAY_TMPDIR")
+
+
 def _init(address: str | None, data_bytes: int) -> None:
     quiet: dict[str, Any] = {"include_dashboard": False} if address is None else {}
     if address is None:
+        check_session_folder()
         _authenticate("token")
         quiet["object_store_memory"] = OBJECT_STORE_BYTES + 2 * data_bytes
     else:

@@ -63,9 +63,9 @@ def execute(sweep: Sweep, source: "Source", place: Place, *, address: str | None
             except (TuneError, RayError) as error:
                 session.fail(InfrastructureError(f"Ray ended the run: {error}"))
     sweep.close()
-    tidy(place, sweep.unfinished)
     if session.error:
         raise session.error
+    tidy(place, sweep.unfinished)  # not after an error: a driver that lost its study would remove what its successor goes on from
     return COMPLETE if sweep.complete else STOPPED
 
 

@@ -32,7 +32,7 @@ def main() -> None:
     try:
         app()
     except MixupSweepError as error:
-        Console(stderr=True, highlight=False).print(f"error: {error}", markup=False, soft_wrap=True)
+        Console(stderr=True, highlight=False).print(f"error: {redact(str(error))}", markup=False, soft_wrap=True)
         if isinstance(error, Diverged):
             sys.exit(FAILURES)
         wrong = isinstance(error, AddressError | ConfigError | DataError | ModelError | StudyChanged | StudyError)

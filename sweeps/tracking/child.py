@@ -100,7 +100,8 @@ class Sender:
         if isinstance(error, Gone):
             self._is_open = False
         alone = self._num_failures == 1 and not fault.permanent and not isinstance(error, Gone)
-        if not alone and not self._has_warned:  # one lost call is nobody's business, an outage is told once
+        # one lost call is nobody's business, an outage is told once; what only a person can mend is told in mid-outage too
+        if not alone and (fault.permanent or not self._has_warned):
             self._has_warned = True
             self._say({"warning": fault.text})
         self._say({"behind": self._behind(), "error": fault.text})

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,12 @@ class Sweeping:
                 self.process.wait(40)
             except subprocess.TimeoutExpired:
                 self.kill()
+
+    def assert_consistent(self) -> None:
+        """The product's own judge finds the study complete, and the same in every place."""
+        from sweeps.doctor import assert_consistent
+        server = self.options.get("tracking-uri")
+        assert_consistent(replace(self.home, tracking_uri=server) if server else self.home, STUDY)
 
     def trials(self) -> list[TrialRecord]:
         """What the ledger has; nothing where it is not there yet."""

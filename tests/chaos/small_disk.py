@@ -1,7 +1,6 @@
 """A disk of 8 MB that can be filled and freed, for tests of what then happens."""
 
 import errno
-import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,11 +31,6 @@ class SmallDisk:
 
     def free(self) -> None:
         self._ballast.unlink(missing_ok=True)
-
-    @property
-    def free_bytes(self) -> int:
-        found = os.statvfs(self.path)
-        return found.f_bavail * found.f_frsize
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+import weakref
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +16,7 @@ from trainable.errors import LedgerError
 SMALL = ("--set", "measure.alphas=[0, 1]", "--set", "model.capacity={width: [0.25]}")
 NUM_TRIALS = 6
 """2 searched, 2 alphas on 2 splits."""
-WAIT_SECONDS = 240.0
+WAIT_SECONDS = 400.0
 
 
 class SmokeRun:
@@ -30,6 +31,7 @@ class SmokeRun:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "sweeps", "run", "smoke", *study, *arguments], stdout=file, stderr=subprocess.STDOUT,
                 env={name: value for name, value in variables.items() if value is not None})
+        weakref.finalize(self, _end, self.process)
 
     @property
     def output(self) -> str:
@@ -50,6 +52,16 @@ class SmokeRun:
             assert self.process.poll() is None, self.output
             assert time.monotonic() < deadline, self.output
             time.sleep(0.05)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Of a run whose test failed, leave nothing running."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
 
 
 def trials_in(ledger: Path, study: str = "smoke") -> list[TrialRecord]:

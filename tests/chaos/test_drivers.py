@@ -8,7 +8,6 @@ from collections.abc import Callable
 import pytest
 
 from sweeps.records import FINAL_STATES
-from tests.chaos.judge import assert_consistent
 from tests.chaos.runs import ROUNDS, Sweeping, gone
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(2400)]
@@ -38,7 +37,7 @@ def test_drivers_killed_at_random_moments_cost_no_trial_and_leave_no_process(swe
     sweep.start(seconds=0.0)
     assert sweep.end() == 0, sweep.text
     assert ended.items() <= ends(sweep).items()
-    assert_consistent(sweep.home, sweep.file, sweep.sets)
+    sweep.assert_consistent()
 
 
 def test_drivers_killed_between_any_two_commits_cost_no_trial(sweeping: Make) -> None:
@@ -54,4 +53,4 @@ def test_drivers_killed_between_any_two_commits_cost_no_trial(sweeping: Make) ->
             break
     sweep.start(seconds=0.0)
     assert sweep.end() == 0, sweep.text
-    assert_consistent(sweep.home, sweep.file, sweep.sets)
+    sweep.assert_consistent()

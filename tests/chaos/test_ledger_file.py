@@ -4,13 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.chaos.watched_run import ROUNDS, WatchedRun, assert_whole
+from tests.chaos.watched_run import ROUNDS, WatchedRun, assert_whole, reading, until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 INFRASTRUCTURE = 4
@@ -40,6 +41,15 @@ def locked(path: Path, seconds: float) -> Iterator["subprocess.Popen[str]"]:
         holder.wait()
 
 
+def heard_of(run: WatchedRun) -> float:
+    """When this run last said that it is the study's driver."""
+    with reading(run.home) as (ledger, study_id):
+        holder = ledger.driver(study_id, time.time())
+    assert holder
+    assert holder.pid == run.process.pid
+    return holder.heartbeat_at
+
+
 def store(home: Path) -> str:
     return f"sqlite:///{home / 'mlflow.db'}"
 
@@ -47,21 +57,24 @@ def store(home: Path) -> str:
 def test_a_file_locked_for_ten_seconds_is_waited_for_and_one_that_stays_locked_ends_the_run_resumably(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     patience = None if ROUNDS > 1 else SHORT_PATIENCE_SECONDS
-    with WatchedRun(tmp_path) as run:
+    with WatchedRun(tmp_path, is_slow=True) as run:
         run.wait_for_trials(2)
         with locked(path, 10.0) as holder:
             assert holder.wait(60) == 0
+        released_at = time.time()
         run.wait_for_trials(len(run.ended()) + 2)
+        until(lambda: heard_of(run) > released_at, "the driver says again that it is alive")
         run.process.send_signal(signal.SIGTERM)
         assert run.end() == 5, run.text
         ended = run.ended()
-    with WatchedRun(tmp_path, patience_seconds=patience) as run:
+    with WatchedRun(tmp_path, is_slow=True, patience_seconds=patience) as run:
         run.wait_for_trials(len(ended) + 2)
         with locked(path, 3600.0):
             assert run.end() == INFRASTRUCTURE, run.text
         waited = 45 if patience is None else patience
         assert f"error: ledger {path}: another process has kept the file locked for {waited:g} s" in run.text
         assert "Traceback" not in run.text
+    run.hurry()
     with WatchedRun(tmp_path) as run:
         assert run.end() == 0, run.text
         assert_whole(run.home, run.num_planned, store(tmp_path))
@@ -71,7 +84,7 @@ def test_a_file_locked_for_ten_seconds_is_waited_for_and_one_that_stays_locked_e
 
 def test_a_file_locked_before_the_start_is_named(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
-    with WatchedRun(tmp_path, splits=2) as run:
+    with WatchedRun(tmp_path, splits=2, is_slow=True) as run:
         run.wait_for_trials(1)
         run.process.send_signal(signal.SIGTERM)
         assert run.end() == 5, run.text
@@ -82,11 +95,12 @@ def test_a_file_locked_before_the_start_is_named(tmp_path: Path) -> None:
 
 def test_a_file_damaged_between_two_runs_is_named_and_kept_and_a_backup_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
-    with WatchedRun(tmp_path, splits=4) as run:
+    with WatchedRun(tmp_path, splits=4, is_slow=True) as run:
         run.wait_for_trials(3)
         run.process.send_signal(signal.SIGTERM)
         assert run.end() == 5, run.text
         ended = run.ended()
+        run.hurry()
     backup = path.read_bytes()
     path.write_bytes(backup[:len(backup) // 2])
     with WatchedRun(tmp_path, splits=4) as run:
@@ -104,7 +118,7 @@ def test_a_file_damaged_between_two_runs_is_named_and_kept_and_a_backup_goes_on(
 
 def test_a_file_damaged_in_mid_run_is_told_while_it_goes_on_and_no_later_run_overwrites_it(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
-    with WatchedRun(tmp_path, splits=24) as run:
+    with WatchedRun(tmp_path, is_slow=True) as run:
         run.wait_for_trials(5)
         os.truncate(path, path.stat().st_size // 2)
         os.truncate(f"{path}-wal", 0)
@@ -114,7 +128,7 @@ def test_a_file_damaged_in_mid_run_is_told_while_it_goes_on_and_no_later_run_ove
     assert "Traceback" not in run.text
     content, copies = path.read_bytes(), list(tmp_path.glob("ledger.db.damaged-*[0-9]"))
     assert 1 <= len(copies) <= 2, "one by the driver at most, one by the sender"
-    with WatchedRun(tmp_path, splits=24) as run:
+    with WatchedRun(tmp_path) as run:
         assert run.end() == INFRASTRUCTURE, run.text
     assert "the file is damaged" in run.text
     assert path.read_bytes() == content

@@ -6,7 +6,6 @@ from collections.abc import Callable
 import pytest
 
 from sweeps.records import FINISHED, LOST, RUNNING
-from tests.chaos.judge import assert_consistent
 from tests.chaos.machines import Machines
 from tests.chaos.runs import Sweeping, gone
 
@@ -31,7 +30,7 @@ def test_two_of_three_machines_die_and_their_trials_go_on_without_blame(sweeping
     for node in sorted(busy)[:2]:
         machines.kill(node=node)
     assert sweep.end() == 0, sweep.text
-    assert_consistent(sweep.home, sweep.file, sweep.sets)
+    sweep.assert_consistent()
     assert {trial.state for trial in sweep.trials()} == {FINISHED}
     assert 1 <= len(lost(sweep)) <= 2, "a trial may just have ended when its machine died"
     assert all(text.startswith("LOST: ") for text in lost(sweep))
@@ -54,7 +53,7 @@ def test_without_any_machine_the_sweep_waits_says_so_and_goes_on_when_one_return
     sweep.until(lambda: "a machine with room for a trial is there again" in sweep.text)
     assert sweep.end() == 0, sweep.text
     assert sweep.revision() > before
-    assert_consistent(sweep.home, sweep.file, sweep.sets)
+    sweep.assert_consistent()
     assert {trial.state for trial in sweep.trials()} == {FINISHED}
     assert all(text.startswith("LOST: ") for text in lost(sweep))
 
@@ -72,7 +71,7 @@ def test_where_no_machine_returns_in_time_the_run_ends_with_4_and_goes_on_later(
     machines.fill(1)
     sweep.start(seconds=0.0)
     assert sweep.end() == 0, sweep.text
-    assert_consistent(sweep.home, sweep.file, sweep.sets)
+    sweep.assert_consistent()
 
 
 def test_the_head_dies_and_the_run_ends_with_4_and_goes_on_elsewhere(sweeping: Make) -> None:
@@ -95,7 +94,7 @@ def test_the_head_dies_and_the_run_ends_with_4_and_goes_on_elsewhere(sweeping: M
         sweep.options["address"] = second.address
         sweep.start(seconds=0.0)
         assert sweep.end() == 0, sweep.text
-        assert_consistent(sweep.home, sweep.file, sweep.sets)
+        sweep.assert_consistent()
         assert {trial.state for trial in sweep.trials()} == {FINISHED}
     finally:
         second.close()

@@ -47,8 +47,12 @@ def num_trial_runs(store: str) -> int:
 def test_a_run_meets_every_kind_of_outage_and_mlflow_has_every_row_in_the_end(tmp_path: Path, server: Server) -> None:
     proxy = FlakyProxy(server.port)
     proxy.retry_after = 2
-    with WatchedRun(tmp_path, splits=40, MLFLOW_TRACKING_URI=proxy.uri, MLFLOW_HTTP_REQUEST_TIMEOUT="4") as run:
+    given = {"MLFLOW_TRACKING_URI": proxy.uri, "MLFLOW_HTTP_REQUEST_TIMEOUT": "4", "MLFLOW_TRACKING_USERNAME": "me",
+             "MLFLOW_TRACKING_PASSWORD": SECRET}
+    with WatchedRun(tmp_path / "home", splits=16, is_slow=True, **given) as run:
         until(lambda: num_trial_runs(server.store) >= 1, "MLflow shows a trial")
+        proxy.lose("runs/create")
+        until(lambda: proxy.num_lost, "the answer to a create is lost")
         for mode in ("delay", "reset", "busy", "swallow", "cut", "refuse"):
             ended, proxy.mode = len(run.ended()), mode
             until(lambda: proxy.num_met[mode] >= 2, f"two requests meet {mode}")  # noqa: B023
@@ -56,44 +60,37 @@ def test_a_run_meets_every_kind_of_outage_and_mlflow_has_every_row_in_the_end(tm
             proxy.mode, passed = "pass", proxy.num_met["pass"]
             until(lambda: proxy.num_met["pass"] > passed + 3, f"MLflow is written after {mode}")  # noqa: B023
         server.kill()
-        run.wait_for_word("behind")
+        run.wait_for_word("behind", len(run.lines))
+        proxy.mode = "deny"
         server.start()
+        run.wait_for_word("refuses the credentials: set MLFLOW_TRACKING_USERNAME")
+        run.wait_for_trials(len(run.ended()) + 1)
+        assert len(run.ended()) < run.num_planned, "all of it during the run"
+        proxy.mode = "pass"
+        run.hurry()
         assert run.end() == 0, run.text
     assert_whole(run.home, run.num_planned, server.store)
     assert "lacks something" not in run.text
+    assert run.text.count("refuses the credentials") == 1
+    assert SECRET not in run.text
     proxy.close()
 
 
 def test_a_run_may_begin_without_mlflow_if_told_so_and_catches_up(tmp_path: Path, server: Server) -> None:
     server.kill()
-    with WatchedRun(tmp_path, splits=2, MLFLOW_TRACKING_URI=server.uri) as run:
+    home = tmp_path / "home"
+    with WatchedRun(home, splits=2, MLFLOW_TRACKING_URI=server.uri) as run:
         assert run.end() == INFRASTRUCTURE
         assert f"MLflow at {server.uri} does not answer" in run.text
-        assert not (tmp_path / "ledger.db").exists(), "nothing was begun"
-    with WatchedRun(tmp_path, "--tracker", "defer", MLFLOW_TRACKING_URI=server.uri) as run:
+        assert not (home / "ledger.db").exists(), "nothing was begun"
+    with WatchedRun(home, "--tracker", "defer", splits=2, is_slow=True, MLFLOW_TRACKING_URI=server.uri) as run:
         run.wait_for_word("is it running?")
         run.wait_for_trials(2)
         server.start()
+        run.hurry()
         assert run.end() == 0, run.text
     assert_whole(run.home, run.num_planned, server.store)
     assert run.text.count("is it running?") == 1
-
-
-def test_credentials_that_stop_being_good_are_told_when_it_happens_and_cost_no_trial(tmp_path: Path, server: Server) -> None:
-    proxy = FlakyProxy(server.port)
-    with WatchedRun(tmp_path, splits=24, MLFLOW_TRACKING_URI=proxy.uri, MLFLOW_TRACKING_USERNAME="me",
-                    MLFLOW_TRACKING_PASSWORD=SECRET) as run:
-        until(lambda: num_trial_runs(server.store) >= 1, "MLflow shows a trial")
-        proxy.mode = "deny"
-        run.wait_for_word("refuses the credentials: set MLFLOW_TRACKING_USERNAME")
-        assert len(run.ended()) < run.num_planned, "told before the end"
-        run.wait_for_trials(len(run.ended()) + 1)
-        proxy.mode = "pass"
-        assert run.end() == 0, run.text
-    assert_whole(run.home, run.num_planned, server.store)
-    assert run.text.count("refuses the credentials") == 1
-    assert SECRET not in run.text
-    proxy.close()
 
 
 @pytest.mark.parametrize(("status", "body", "setting"), [
@@ -121,10 +118,12 @@ def test_a_database_address_that_is_wrong_ends_the_run_before_it_begins(tmp_path
 
 def test_what_a_person_deletes_or_renames_during_a_run_comes_back_with_one_warning_each(tmp_path: Path, migrated: Path) -> None:
     from mlflow import MlflowClient
-    shutil.copy(migrated, tmp_path / "mlflow.db")
-    store = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    home = tmp_path / "home"
+    home.mkdir()
+    shutil.copy(migrated, home / "mlflow.db")
+    store = f"sqlite:///{home / 'mlflow.db'}"
     client = MlflowClient(store)
-    with WatchedRun(tmp_path, splits=40) as run:
+    with WatchedRun(home, splits=8, is_slow=True) as run:
         until(lambda: num_trial_runs(store) >= 3, "MLflow shows trials")
         experiment = client.get_experiment_by_name("smoke").experiment_id
         first, second, parent = _runs(client, experiment)
@@ -138,6 +137,7 @@ def test_what_a_person_deletes_or_renames_during_a_run_comes_back_with_one_warni
         until(lambda: client.get_experiment(experiment).lifecycle_stage == "active", "the experiment is back")
         client.rename_experiment(experiment, "my own name")
         assert len(run.ended()) < run.num_planned, "all of it during the run"
+        run.hurry()
         assert run.end() == 0, run.text
     client.rename_experiment(experiment, "smoke")
     assert_whole(run.home, run.num_planned, store)

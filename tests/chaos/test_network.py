@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from sweeps.records import FINISHED, LOST, RUNNING
-from tests.chaos.judge import assert_consistent
 from tests.chaos.networks import TwoPlaces, two_places, why_not
 from tests.chaos.runs import Sweeping
 
@@ -34,7 +33,7 @@ def begin(sweep: Sweeping, places: TwoPlaces) -> None:
 
 def finish(sweep: Sweeping) -> None:
     assert sweep.end() == 0, sweep.text
-    assert_consistent(sweep.home, sweep.file, sweep.sets)
+    sweep.assert_consistent()
     assert {trial.state for trial in sweep.trials()} == {FINISHED}
 
 

@@ -14,7 +14,6 @@ import psutil
 import pytest
 
 from sweeps.records import FINISHED, RUNNING
-from tests.chaos.judge import assert_consistent
 from tests.chaos.machines import Machines
 from tests.chaos.runs import ROUNDS, Sweeping, worker_of
 from tests.sweeps.tracking.test_server import Server
@@ -66,7 +65,7 @@ def test_a_sweep_under_a_killer_ends_whole(sweeping: Make, machines: Machines, e
             kill(victim, sweep, machines, server, chance)
         assert sweep.end() == 0, sweep.text[-4000:]
         print(f"killed: {dict(killed)}")
-        assert_consistent(sweep.home, sweep.file, sweep.sets, tmp_path / "server.db")
+        sweep.assert_consistent()
         assert {trial.state for trial in sweep.trials()} == {FINISHED}
         assert killed.total() >= 3
     finally:

@@ -17,7 +17,7 @@ import pytest
 
 from sweeps.ledger import Ledger
 from sweeps.records import FAILED, FINISHED, NOTED
-from tests.chaos.smoke_run import SmokeRun, trials_in
+from tests.chaos.smoke_run import WAIT_SECONDS, SmokeRun, trials_in
 from trainable.checkpoint import dumps
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
@@ -68,7 +68,7 @@ def drive(folder: Path, stop_when_seen: str | None = None) -> str:
     with (folder / "output").open("w") as file:
         process = subprocess.Popen([sys.executable, str(DRIVE), str(folder), "0.15"], stdout=file, stderr=subprocess.STDOUT,
                                    env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"})
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + WAIT_SECONDS
     while process.poll() is None:
         assert time.monotonic() < deadline, (folder / "output").read_text()
         lines = (folder / "output").read_text().splitlines()
@@ -111,7 +111,7 @@ def ui(tmp_path: Path) -> Iterator[int]:
     with (tmp_path / "ui.log").open("w") as log:
         process = subprocess.Popen([sys.executable, "-m", "sweeps", "ui", "smoke", "--port", str(port)], stdout=log, stderr=log,
                                    env={**os.environ, "SWEEP_HOME": str(tmp_path / "home")}, start_new_session=True)
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + WAIT_SECONDS
     while True:
         try:
             assert status(port, "/health", f"127.0.0.1:{port}") == 200

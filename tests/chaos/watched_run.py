@@ -15,13 +15,25 @@ import pytest
 from sweeps.home import Home
 from sweeps.ledger import Ledger
 from sweeps.records import FINAL_STATES, FINISHED, TrialRecord
+from tests.chaos.slow_trial import GATE
 from tests.sweeps.tracking.stored_runs import trial_runs
 from trainable.errors import LedgerError
 
 ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "1"))
 STUDY = "smoke"
 PLENTY_SECONDS = 240.0
-QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "RAY_USAGE_STATS_ENABLED": "0"}
+ROOT = Path(__file__).parents[2]
+PROGRAM = """
+from sweeps.cli import main
+from sweeps.executor import execute
+from sweeps.ledger import Ledger
+execute.__kwdefaults__["runner"] = "tests.chaos.slow_trial:run_slow"
+if {patience_seconds} is not None:
+    Ledger.open.__func__.__kwdefaults__["patience_seconds"] = {patience_seconds}
+main()
+"""
+"""The command line with two defaults changed: what a trial is, and how long a ledger out of reach is waited for."""
+QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": str(ROOT)}
 
 
 def until(claim: Callable[[], Any], what: str, seconds: float = PLENTY_SECONDS) -> Any:
@@ -30,36 +42,47 @@ def until(claim: Callable[[], Any], what: str, seconds: float = PLENTY_SECONDS) 
     while not (found := claim()):
         if time.monotonic() > deadline:
             pytest.fail(f"it did not happen: {what}")
-        time.sleep(0.05)
+        time.sleep(0.3)  # a look at the ledger takes 20 ms of a processor that the run needs
     return found
 
 
 class WatchedRun:
-    """`python -m sweeps run` of the smallest study with `splits` x 6 measured trials, in the folder `home`."""
+    """`python -m sweeps run` of the smallest study with `splits` x 6 measured trials, in the folder `home`.
 
-    def __init__(self, home: Path, *arguments: str, splits: int = 8, patience_seconds: float | None = None, **environ: str) -> None:
+    With `is_slow` its trials take seconds until `hurry`. `patience_seconds` stands for the ledger's own.
+    """
+
+    def __init__(self, home: Path, *arguments: str, splits: int = 8, is_slow: bool = False, patience_seconds: float | None = None,
+                 **environ: str) -> None:
         self.home = Home.resolve(ledger=environ.get("SWEEP_LEDGER"), environ={"SWEEP_HOME": str(home)})
         self.lines: list[str] = []
-        command = [sys.executable, "-m", "sweeps"] if patience_seconds is None else [sys.executable, "-c", f"""
-from sweeps.ledger import Ledger
-Ledger.open.__func__.__kwdefaults__["patience_seconds"] = {patience_seconds}
-from sweeps.cli import main
-main()"""]
-        self.process = subprocess.Popen(
-            [*command, "run", STUDY, "--set", f"measure.splits={splits}", "--set", "data.val_size=64", *arguments], text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            env={**os.environ, "SWEEP_HOME": str(home), **QUIET, **environ})
         self.num_planned = 2 * (2 + 3 * splits)
+        home.mkdir(exist_ok=True)
+        self._gate = home / GATE
+        if is_slow:
+            self._gate.touch()
+        command = [sys.executable, "-c", PROGRAM.format(patience_seconds=patience_seconds), "run", STUDY]
+        self.process = subprocess.Popen(
+            [*command, "--set", f"measure.splits={splits}", *arguments], text=True, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, env={**os.environ, "SWEEP_HOME": str(home), **QUIET, **environ}, cwd=ROOT)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+
+    def hurry(self) -> None:
+        """From now on trials take no longer than they need."""
+        self._gate.unlink(missing_ok=True)
 
     @property
     def text(self) -> str:
         return "\n".join(self.lines)
 
-    def wait_for_word(self, word: str) -> None:
-        until(lambda: word in self.text or not self._reader.is_alive(), f"the run says {word!r}")
-        assert word in self.text, self.text
+    def wait_for_word(self, word: str, num_lines_before: int = 0) -> None:
+        """Until the run has said this, after so many lines."""
+        def is_said() -> bool:
+            return any(word in line for line in self.lines[num_lines_before:])
+
+        until(lambda: is_said() or not self._reader.is_alive(), f"the run says {word!r}")
+        assert is_said(), self.text
 
     def wait_for_trials(self, count: int) -> None:
         """Until this many trials have ended."""

@@ -54,6 +54,7 @@ def open_sweep(folder: Path) -> Sweep:
     asked = study()
     record = ledger.register_study(asked.name, asked.identity(), asked.to_dict(), time.time())
     ledger.acquire(record.id, os.uname().nodename, os.getpid(), time.time())
+    ledger.set_study(record.id, data_digest=DIGEST, complete=False)
     return Sweep(asked, ledger, record, Brain(asked), DIGEST)
 
 
@@ -63,6 +64,7 @@ def main() -> None:
     sweep.observers.append(lambda trial: print(trial.state, trial.key, trial.last_epoch, flush=True))
     place = Place(storage=str(folder), study=sweep.study.name, slice_seconds=0.1, checkpoint_seconds=0.1)
     print("end", execute(sweep, SMALL["make_data"](), place, runner=make_slow(SMALL["value_of"], seconds)), flush=True)
+    sweep.ledger.set_study(sweep.record_of_study.id, complete=sweep.complete)
     sweep.ledger.close()
 
 

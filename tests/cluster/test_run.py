@@ -2,16 +2,16 @@
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
-from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from sweeps.doctor import assert_consistent, examine
+from sweeps.doctor.mending import mend
 from sweeps.home import Home
 from sweeps.ledger import Ledger
 from sweeps.records import FINAL_STATES, INTERRUPTED
@@ -39,19 +39,11 @@ def run(home: Path, *arguments: str) -> tuple[int, str]:
 
 
 def ledger_trials(home: Path) -> list:
-    ledger = Ledger.open(Home.resolve(environ={"SWEEP_HOME": str(home)}).ledger, read_only=True)
+    ledger = Ledger.open(home_at(home).ledger, read_only=True)
     study = ledger.study(STUDY)
     trials = ledger.trials(study.id) if study else []
     ledger.close()
     return trials
-
-
-def mlflow_states(home: Path) -> Counter[str]:
-    """trial key -> number of live MLflow runs, read from MLflow's own database."""
-    with sqlite3.connect(home / "mlflow.db") as database:
-        rows = database.execute("select t.value, count(*) from tags t join runs r on r.run_uuid = t.run_uuid "
-                                "where t.key = 'sweep.trial_key' and r.lifecycle_stage = 'active' group by t.value")
-        return Counter(dict(rows.fetchall()))
 
 
 def wait_for_trials(home: Path, count: int, process: "subprocess.Popen[str]") -> None:
@@ -64,13 +56,14 @@ def wait_for_trials(home: Path, count: int, process: "subprocess.Popen[str]") ->
     pytest.fail(f"the run ended before {count} trials had: {process.communicate()[0]}")
 
 
+def home_at(root: Path) -> Home:
+    return Home.resolve(environ={"SWEEP_HOME": str(root)})
+
+
 def assert_whole(home: Path) -> None:
-    trials = ledger_trials(home)
-    assert len(trials) == NUM_TRIALS
-    assert len({trial.key for trial in trials}) == NUM_TRIALS
-    assert all(trial.state in FINAL_STATES for trial in trials)
-    assert mlflow_states(home) == Counter({trial.key: 1 for trial in trials})
-    assert not list((home / "checkpoints").rglob("latest*")), "checkpoints of ended trials are gone"
+    """Every trial once, whole, and the same everywhere, MLflow included."""
+    assert_consistent(home_at(home), STUDY)
+    assert len(ledger_trials(home)) == NUM_TRIALS
 
 
 def test_a_study_runs_and_running_it_again_adds_nothing(tmp_path: Path) -> None:
@@ -98,6 +91,9 @@ def test_what_was_stopped_goes_on_with_the_same_command(kill: signal.Signals, tm
         assert process.returncode == 5, text
         assert "goes on" in text
         assert {trial.state for trial in ledger_trials(tmp_path)} <= {*FINAL_STATES, INTERRUPTED}
+    else:
+        mend(home_at(tmp_path), STUDY)
+    assert_consistent(home_at(tmp_path), STUDY, complete=False)
     code, text = run(tmp_path)
     assert code == 0, text
     assert_whole(tmp_path)
@@ -109,6 +105,9 @@ def test_a_second_driver_is_refused_and_names_the_first(tmp_path: Path) -> None:
     long = ("--set", "measure.splits=200")  # 1,200 trials: the first driver is busy for as long as the second needs to be refused
     process = start(tmp_path, *long)
     wait_for_trials(tmp_path, 1, process)
+    health = examine(home_at(tmp_path), STUDY)
+    assert health.findings == ()
+    assert str(process.pid) in (health.driver or "")
     code, text = run(tmp_path, *long)
     process.terminate()
     process.communicate(timeout=120)

@@ -1,5 +1,6 @@
 """The command line: exit codes, messages, and that wrong input stops everything before it begins."""
 
+import errno
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 from sweeps import cli
 from sweeps.attempt import Place
 from sweeps.home import Home
+from sweeps.ledger import Ledger
 from sweeps.records import TRIAL_STATES
 from sweeps.run import begun, driving, opened, prepared
 from sweeps.session import Forced
@@ -71,6 +73,8 @@ def test_the_plan_of_the_default_study_names_its_trials(tmp_path: Path) -> None:
     (("run", "--address", "head"), ("an address is HOST:PORT",)),
     (("status", "digits"), ("no ledger yet",)),
     (("report", "digits"), ("no ledger yet",)),
+    (("doctor", "digits"), ("no ledger yet",)),
+    (("doctor", "digits", "--repair"), ("no ledger yet",)),
 ])
 def test_wrong_input_is_exit_2_with_the_way_out_and_no_traceback(arguments: tuple[str, ...], parts: tuple[str, ...],
                                                                  tmp_path: Path) -> None:
@@ -151,6 +155,24 @@ def test_an_unknown_study_is_told_apart_from_one_that_has_begun(finished_study: 
     assert sweep(finished_study, "stop", "smoke").returncode == 0
 
 
+@pytest.mark.parametrize(("arguments", "parts"), [
+    (("--set", "train.lr=0.05"), ("train.lr: recorded 0.1, now 0.05", "run smoke --set train.lr=0.05 --set name=smoke-2\n",
+                                  "run smoke --set train.lr=0.05 --set name=smoke-2 --fork smoke\n")),
+    (("--fork", "smoke"), ("is the study itself", "--set name=NEW")),
+    (("--set", "name=new", "--fork", "smok"), ("'smok' has not begun", "did you mean smoke?")),
+    (("--set", "name=new", "--set", "train.lr=0.05", "--fork", "smoke"), ("none of its 16 finished trials applies", "now 0.05")),
+])
+def test_a_changed_study_is_refused_with_what_has_changed_and_the_way_out(finished_study: Path, arguments: tuple[str, ...],
+                                                                          parts: tuple[str, ...]) -> None:
+    done = sweep(finished_study, "run", "smoke", *arguments)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    for part in parts:
+        assert part in done.stderr
+    with Ledger.open(Home.resolve(environ={"SWEEP_HOME": str(finished_study)}).ledger, read_only=True) as ledger:
+        assert [study.name for study in ledger.studies()] == ["smoke"]
+
+
 @pytest.mark.parametrize(("error", "code", "said"), [
     (KeyboardInterrupt, 5, "The same command goes on: mixup-sweep run smoke"), (Forced, 130, "")])
 def test_an_interrupt_before_there_is_a_sweep_is_no_second_one(monkeypatch: pytest.MonkeyPatch, error: type, code: int, said: str,
@@ -163,3 +185,18 @@ def test_an_interrupt_before_there_is_a_sweep_is_no_second_one(monkeypatch: pyte
         cli.main()
     assert caught.value.code == code
     assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_disk_without_room_is_exit_4_with_its_name(monkeypatch: pytest.MonkeyPatch, number: int,
+                                                     capsys: pytest.CaptureFixture[str]) -> None:
+    def full() -> None:
+        raise OSError(number, "No space left on device", "/data/runs/reports/smoke/index.html")
+    monkeypatch.setattr(cli, "app", full)
+    monkeypatch.setattr(sys, "argv", ["mixup-sweep", "run", "smoke"])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 4
+    said = capsys.readouterr().err
+    assert "/data/runs/reports/smoke/index.html" in said
+    assert "the same command goes on: mixup-sweep run smoke" in said

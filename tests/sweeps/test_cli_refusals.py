@@ -22,12 +22,12 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     monkeypatch.setenv("SWEEP_HOME", str(home))
     monkeypatch.chdir(home)
 
-    def refuse(*arguments: str) -> str:
+    def refuse(*arguments: str, code: int = 2) -> str:
         monkeypatch.setattr(sys, "argv", ["mixup-sweep", *arguments])
         with pytest.raises(SystemExit) as ended:
             cli.main()
         said = capsys.readouterr()
-        assert ended.value.code == 2, said
+        assert ended.value.code == code, said
         assert "Traceback" not in said.out + said.err
         assert [path.name for path in home.rglob("*") if path.name != ".writable"] == [], "nothing has begun"
         return said.err
@@ -35,7 +35,7 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     return refuse
 
 
-@pytest.mark.parametrize("command", ["status", "report", "sync", "ui", "stop", "replay"])
+@pytest.mark.parametrize("command", ["status", "report", "sync", "ui", "stop", "replay", "doctor"])
 @pytest.mark.parametrize("name", ["../../etc/passwd", "..", "/etc/passwd", "a/b", "a\\b", "x" * 600, "a\nb", "\x1b[2J", "[red]x[/]",
                                   "", ".hidden", "a b", "a\x00b", "smoke/../smoke"])
 def test_a_name_that_could_lead_elsewhere_is_refused_by_every_command(refused: Refused, command: str, name: str) -> None:
@@ -49,6 +49,15 @@ def test_a_name_that_could_lead_elsewhere_is_refused_by_every_command(refused: R
 @pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/hosts", "..", "a/b", "x" * 600, "\x00"])
 def test_a_file_that_is_no_study_is_refused(refused: Refused, command: str, name: str) -> None:
     assert "root:" not in refused(command, name), "what is in the file is nobody's business"
+
+
+@pytest.mark.parametrize(("arguments", "code"), [
+    (("--storage", "s3://me:hunter2@bucket/x"), 4), (("--tracking-uri", "http://me:hunter2@127.0.0.1:1"), 4),
+    (("--tracking-uri", "nosuch://me:hunter2@h"), 4), (("--set", "data.root=http://me:hunter2@h/x"), 2),
+    (("--set", "name=a", "--set", "compute.token=hunter2"), 2), (("--ledger", "mysql://me:hunter2@h/x", "--tracker", "defer"), 4),
+    (("--address", "ray://me:hunter2@h:10001"), 2)])
+def test_a_secret_on_the_command_line_is_in_no_refusal(refused: Refused, arguments: tuple[str, ...], code: int) -> None:
+    assert "hunter2" not in refused("run", "smoke", *arguments, code=code)
 
 
 BOMB = "\n".join(["l0: &l0 x", *(f"l{level}: &l{level} [{', '.join([f'*l{level - 1}'] * 9)}]" for level in range(1, 20))])

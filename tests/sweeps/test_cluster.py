@@ -2,10 +2,13 @@
 
 import re
 import socket
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from sweeps.cluster import Node, Room, check_address, room
+from sweeps.cluster import SESSION_BYTES, Node, Room, check_address, check_session_folder, room
 from sweeps.study import Compute
 from trainable.errors import AddressError, InfrastructureError
 
@@ -75,3 +78,16 @@ def test_an_address_where_somebody_answers_is_taken() -> None:
         check_address(f"127.0.0.1:{server.getsockname()[1]}")
     check_address("auto")
     check_address(None)
+
+
+@pytest.mark.parametrize(("num_free", "refused"), [(SESSION_BYTES - 1, True), (SESSION_BYTES, False)])
+def test_a_folder_without_room_for_ray_s_session_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, num_free: int,
+                                                         refused: bool) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=num_free))
+    for name in ("RAY_TMPDIR", "TMPDIR"):
+        with pytest.raises(InfrastructureError, match=f"{tmp_path} has .* bytes free") if refused else nullcontext():
+            check_session_folder({name: str(tmp_path)})
+
+
+def test_a_folder_for_ray_s_session_that_is_not_there_yet_is_made_by_ray(tmp_path: Path) -> None:
+    check_session_folder({"RAY_TMPDIR": str(tmp_path / "not" / "yet")})

@@ -1,5 +1,7 @@
 """Files under the storage: whole or absent, by digest, never unpickled."""
 
+import errno
+import os
 import pickle
 from pathlib import Path
 
@@ -52,3 +54,18 @@ def test_a_place_that_cannot_be_written_is_said_before_anything_runs(place: str)
     with pytest.raises(InfrastructureError, match="cannot be written"):
         check_storage(place)
     assert read_array(place, "a.npy") is None
+
+
+def test_a_disk_without_room_is_named_and_keeps_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = write_array(str(tmp_path), "a.npy", np.zeros(3))
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=f"No space left on device: '{tmp_path}/a.npy'"):
+        write_array(str(tmp_path), "a.npy", np.ones(3))
+    with pytest.raises(InfrastructureError, match=f"storage {tmp_path} cannot be written: .*No space left"):
+        check_storage(str(tmp_path))
+    assert read_array(str(tmp_path), "a.npy", digest) is not None
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npy"], "the half of a file takes the room of the next"

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 from sweeps.analysis import notes
 from sweeps.analysis.ladder import build_ladder
+from sweeps.records import Decision
 
 
 def ladders(made: SimpleNamespace, trials: list, **measure: int) -> list:
@@ -48,6 +49,15 @@ def test_gaps_left_out_rungs_divergence_and_strays_are_told(made: SimpleNamespac
                   "1 trials were measured at another setting"):
         assert any(words in note for note in told), words
     assert notes.on_gaps(build_ladder("none", [], made.Measure()), {}, "val/error", []) == []
+
+
+def test_troubles_of_trials_are_told_and_those_beyond_ten_counted(made: SimpleNamespace) -> None:
+    noted = [Decision(id=number, trial_id=1, kind="noted", at=0.0, detail={"text": f"note {number}"}) for number in range(12)]
+    told = notes.on_trouble(noted, [made.trial(1)])
+    assert told[0] == "trial key1: note 0"
+    assert len(told) == 11
+    assert told[-1] == "... and 2 more such notes."
+    assert notes.on_trouble([], []) == []
 
 
 def test_what_pairing_saves_is_the_ratio_of_the_variances_over_all_pairs(made: SimpleNamespace) -> None:

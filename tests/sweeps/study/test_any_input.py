@@ -104,6 +104,20 @@ def test_a_ready_file_with_bytes_changed(raw: bytes, cuts: list[tuple[int, int, 
     outcome(raw)
 
 
+@FEW
+@given(st.lists(st.text(max_size=30) | st.tuples(PATHS | st.text(max_size=8), VALUES | st.text(max_size=12)).map(
+    lambda pair: f"{pair[0]}={pair[1]}"), min_size=1, max_size=3))
+def test_any_overrides(overrides: list[str]) -> None:
+    try:
+        study = load_study("smoke", overrides)
+    except StudyError as error:
+        for line in str(error).splitlines():
+            assert line.startswith("--set ") or re.match(r".+smoke\.yaml:\d+: ", line), line
+            assert line.isprintable()
+        return
+    assert Study.from_dict(study.to_dict()) == study
+
+
 @pytest.mark.parametrize("name", sorted(READY))
 def test_an_untouched_study_is_one(name: str) -> None:
     assert outcome(write_document(READY[name]).encode()) is not None

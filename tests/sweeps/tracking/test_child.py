@@ -87,6 +87,15 @@ def test_an_outage_is_one_warning_and_the_lag_goes_on_being_told() -> None:
     assert pauses[5] > pauses[0]
 
 
+def test_what_only_a_person_can_mend_is_told_in_the_middle_of_an_outage_too() -> None:
+    made, said = sender(Script(Down("x"), Down("y"), Denied(), Down("z")))
+    for _ in range(4):
+        made.turn(2.0)
+    told = all_said(said, "warning")
+    assert len(told) == 2
+    assert "refuses the credentials" in told[1]
+
+
 def test_mlflow_that_cannot_be_opened_is_tried_again() -> None:
     tries: list[int] = []
 

@@ -20,6 +20,7 @@ from sweeps.tracking import Tracker, check, environment, experiment_url, sync
 from tests.sweeps.fake_results import full
 from tests.sweeps.tracking.flaky_proxy import FlakyProxy
 from tests.sweeps.tracking.stored_runs import trial_runs
+from tests.sweeps.tracking.test_audit import send
 from tests.sweeps.tracking.test_tracking import until
 from tests.sweeps.tracking.trial_reports import BEGAN, EPOCHS, METRICS, begin, end, ended_at, report, row, run, spec
 from trainable.errors import InfrastructureError
@@ -209,3 +210,12 @@ def test_a_refused_host_name_says_which_setting(
         assert "--allowed-hosts" in (tracker.last_error or "")
     finally:
         server.kill()
+
+
+def test_a_server_is_read_back_as_its_database_is(server: Server, ledger: Ledger, study: StudyRecord) -> None:
+    from sweeps.tracking.audit import stored_runs
+    run(ledger, study.id, *range(4))
+    sweep_id = send(ledger, study, server.uri)
+    found = {each.key: each for each in stored_runs(server.uri, study.name, sweep_id)}
+    assert len(found) == 5
+    assert found == {each.key: each for each in stored_runs(server.store, study.name, sweep_id)}
