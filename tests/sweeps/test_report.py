@@ -1,6 +1,7 @@
 """The page: complete, self-contained, safe, and written whole or not at all."""
 
 import base64
+import errno
 import hashlib
 import json
 import re
@@ -182,7 +183,7 @@ def test_a_report_that_fails_leaves_the_last_one_whole(tmp_path: Path, monkeypat
     before = path.read_text(encoding="utf-8")
 
     def full_disk(*_: object) -> None:
-        raise OSError("no space left on device")
+        raise OSError(errno.ENOSPC, "no space left on device")
 
     monkeypatch.setattr("os.fsync", full_disk)
     with pytest.raises(OSError, match="no space"):
