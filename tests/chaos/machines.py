@@ -3,8 +3,8 @@
 How Ray 2.60 tells of a loss, measured with the settings below. A killed worker process: at once, "its worker process has died".
 A killed or frozen machine: when the health check gives it up, about a second, "because its node has died" (by Ray's own
 settings 14 s, and a frozen one more). A driver that does not wait for that news, as Ray's own setting of 1 s has it, is told
-"temporarily unavailable" instead, with every machine still listed as alive. Without any machine left Tune waits for ever and says nothing. A dead head: the
-driver's main thread blocks at Tune's next trial, other threads run on, and after 60 s
+"temporarily unavailable" instead, with every machine still listed as alive. Without any machine left Tune waits for ever and
+says nothing. A dead head: the driver's main thread blocks at Tune's next trial, other threads run on, and after 60 s
 (RAY_gcs_rpc_server_reconnect_timeout_s) Ray ends the process with 1 and without an exception.
 """
 
