@@ -12,8 +12,8 @@ from tests.chaos.runs import ROUNDS, Sweeping, gone
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(2400)]
 Make = Callable[..., Sweeping]
-NUM_MOMENTS, NUM_COMMITS = 4, 2
-"""How many drivers die in a test, a round: 20 at random moments and 10 at fail points in `make chaos`."""
+NUM_MOMENTS, NUM_COMMITS = (2, 2) if ROUNDS == 1 else (4 * ROUNDS, 2 * ROUNDS)
+"""How many drivers die at random moments, and at fail points: 20 and 10 in `make chaos`."""
 
 
 def ends(sweep: Sweeping) -> dict[str, float | None]:
@@ -22,7 +22,7 @@ def ends(sweep: Sweeping) -> dict[str, float | None]:
 
 def test_drivers_killed_at_random_moments_cost_no_trial_and_leave_no_process(sweeping: Make) -> None:
     chance, sweep = random.Random(0), sweeping(measure__splits=2 + ROUNDS)
-    for _ in range(NUM_MOMENTS * ROUNDS):
+    for _ in range(NUM_MOMENTS):
         revision, ended = sweep.revision(), ends(sweep)
         sweep.start()
         if chance.random() < 0.3:
@@ -43,7 +43,7 @@ def test_drivers_killed_at_random_moments_cost_no_trial_and_leave_no_process(swe
 def test_drivers_killed_between_any_two_commits_cost_no_trial(sweeping: Make) -> None:
     """Each commit has a fail point before it and one after it; a driver begins with a few, then one a report."""
     chance, sweep = random.Random(1), sweeping()
-    for _ in range(NUM_COMMITS * ROUNDS):
+    for _ in range(NUM_COMMITS):
         ended = ends(sweep)
         sweep.start(seconds=0.05, faults={"die_at": chance.randint(1, 30)})
         code = sweep.end()
