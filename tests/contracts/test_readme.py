@@ -51,3 +51,9 @@ def test_nothing_is_left_to_fill_in() -> None:
     for name in ("results", "methods", "claims", "reference", "benchmarks"):
         assert re.search(rf"<!-- {name} -->\n\n.+<!-- /{name} -->", README, re.DOTALL), f"make readme has not filled {name}"
     assert not re.search("TODO|FIXME", README)
+
+
+def test_every_test_that_the_page_of_faults_names_is_there() -> None:
+    named = set(re.findall(r"`([\w/]+\.py)`", (ROOT / "docs/faults.md").read_text()))
+    assert len(named) > 20
+    assert not [name for name in named if not (ROOT / "tests" / name).exists()]
