@@ -151,8 +151,12 @@ class Watching(FIFOScheduler):
         try:
             for trial in self._live.values():
                 worker = trial.temporary_state.ray_actor
-                if worker is not None and trial.status == trial.RUNNING and self._session.is_hung(trial.trial_id):
+                if worker is None or trial.status != trial.RUNNING:
+                    continue
+                if self._session.is_hung(trial.trial_id):
                     ray.kill(worker)
+                elif self._session.is_to_be_probed(trial.trial_id):
+                    worker.__ray_ready__.remote()
         except Exception as error:
             self._session.fail(error)
 

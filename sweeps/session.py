@@ -21,6 +21,9 @@ from trainable.errors import InfrastructureError
 
 DRAIN_SECONDS = 20.0
 """How long a stopping sweep waits for each trial's next report, which keeps the epoch at work, before it cuts them off."""
+PROBE_SECONDS = 30.0
+"""How long a trial may be silent before its worker is spoken to, and before it is again. A connection that broke while nothing
+travelled over it is found out only by sending: otherwise Ray waits seven minutes for a result that was thrown away."""
 MAX_DROPPED = 64
 """How many pruned trials a worker is told of: it can have held only one that was pruned since it was given its present one."""
 
@@ -46,6 +49,7 @@ class Session:
         self.drain_until = float("inf")
         self._keys: dict[str, str] = {}
         self._heard: dict[str, float] = {}
+        self._probed: dict[str, float] = {}
         self._hung: set[str] = set()
         self._has_said_stopping = False
         self._dropped: deque[str] = deque(maxlen=MAX_DROPPED)
@@ -99,6 +103,15 @@ class Session:
         self._hung.add(trial_id)
         return True
 
+    def is_to_be_probed(self, trial_id: str) -> bool:
+        """Whether a trial has been silent for so long that its worker should be spoken to, now."""
+        now = time.monotonic()
+        silent_since = max(self._heard.get(trial_id, now), self._probed.get(trial_id, 0.0))
+        if now - silent_since < PROBE_SECONDS:
+            return False
+        self._probed[trial_id] = now
+        return True
+
     def record(self, trial_id: str, report: Report) -> bool:
         self._num_reports += 1
         self._heard[trial_id] = time.monotonic()
@@ -129,6 +142,7 @@ class Session:
 
     def _forget(self, trial_id: str) -> str | None:
         self._heard.pop(trial_id, None)
+        self._probed.pop(trial_id, None)
         self._hung.discard(trial_id)
         return self._keys.pop(trial_id, None)
 

@@ -64,6 +64,8 @@ class Machines:
 
     def fill(self, count: int) -> None:
         """As many machines as this, whatever became of the earlier ones."""
+        for _ in range(len(self._alive) - count):
+            self.kill()
         self.add(count - len(self._alive))
 
     def kill(self, *, node: str | None = None) -> str:

@@ -26,7 +26,7 @@ def test_two_of_three_machines_die_and_their_trials_go_on_without_blame(sweeping
     sweep = sweeping(compute__retries=0, measure__splits=4)
     sweep.options["address"] = machines.address
     sweep.start(seconds=0.5)
-    busy = sweep.until(lambda: nodes_at_work(sweep) if len(nodes_at_work(sweep)) == 3 else None)
+    busy = sweep.until(lambda: nodes_at_work(sweep) if len(nodes_at_work(sweep)) >= 2 else None)
     for node in sorted(busy)[:2]:
         machines.kill(node=node)
     assert sweep.end() == 0, sweep.text
@@ -42,7 +42,7 @@ def test_without_any_machine_the_sweep_waits_says_so_and_goes_on_when_one_return
     sweep = sweeping(compute__retries=0, measure__splits=4)
     sweep.options["address"] = machines.address
     sweep.start(seconds=0.5)
-    sweep.until(lambda: len(nodes_at_work(sweep)) == 3)
+    sweep.until(lambda: nodes_at_work(sweep))
     for _ in range(3):
         machines.kill()
     sweep.until(lambda: "no machine with room for a trial is left: waiting" in sweep.text)

@@ -194,6 +194,23 @@ def test_a_silent_trial_hangs_from_the_moment_it_was_first_asked_about(clock: Ca
     assert not session.is_hung("unknown")
 
 
+def test_a_silent_trial_is_spoken_to_every_half_minute(clock: Callable[[float], None]) -> None:
+    session, _ = make_session("a")
+    session.dispatch("1")
+    clock(1000.0)
+    assert not session.is_hung("1")
+    assert not session.is_to_be_probed("1"), "its clock has just begun"
+    probes = []
+    for _ in range(9):
+        clock(10.0)
+        probes.append(session.is_to_be_probed("1"))
+    assert probes == [False, False, True] * 3
+    clock(29.0)
+    session.record("1", report("a"))
+    clock(29.0)
+    assert not session.is_to_be_probed("1")
+
+
 def test_a_trial_hangs_for_ever_where_the_study_says_so(clock: Callable[[float], None]) -> None:
     session, sweep = make_session("a")
     sweep.study.compute.no_progress_seconds = None
