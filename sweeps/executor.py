@@ -30,7 +30,7 @@ from sweeps.storage import checkpoint_path
 from sweeps.sweep import Sweep
 from sweeps.watch import Guard, Watch
 from sweeps.worker import ORDER, REPORT, RUN_TRIAL, Worker
-from trainable.errors import InfrastructureError
+from trainable.errors import InfrastructureError, LedgerError
 
 if TYPE_CHECKING:
     from trainable.data import Source
@@ -62,9 +62,11 @@ def execute(sweep: Sweep, source: "Source", place: Place, *, address: str | None
                 pass
             except (TuneError, RayError) as error:
                 session.fail(InfrastructureError(f"Ray ended the run: {error}"))
-    sweep.close()
     if session.error:
+        with suppress(LedgerError):  # a ledger that cannot be written is why; the next start interrupts what it left running
+            sweep.close()
         raise session.error
+    sweep.close()
     tidy(place, sweep.unfinished)  # not after an error: a driver that lost its study would remove what its successor goes on from
     return COMPLETE if sweep.complete else STOPPED
 
@@ -180,8 +182,11 @@ def watch_for(session: Session, space: Room) -> Watch:
     """Keeps an eye on the cluster while the session runs."""
     head = head_address()
 
-    def num_fitting() -> int:
-        return sum(node.fits(space.cpus, space.gpus) for node in nodes())
+    def num_fitting() -> int | None:
+        try:
+            return sum(node.fits(space.cpus, space.gpus) for node in nodes())
+        except (RayError, RuntimeError, OSError):  # RuntimeError: Ray has just been left
+            return None
 
     return Watch(lambda: head_answers(head), num_fitting, say=session.sweep.voice, fail=session.fail,
                  no_machine_seconds=session.sweep.study.compute.no_machine_seconds)

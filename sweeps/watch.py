@@ -20,12 +20,13 @@ LEAVE_SECONDS = 2.0
 
 
 class Watch:
-    """Looks at a cluster. `head_answers` and `num_fitting` (trials that the machines alive have room for) ask it.
+    """Looks at a cluster. `head_answers` and `num_fitting` (trials that the machines alive have room for, None
+    where there is no telling) ask it.
 
     `say` is told what a person should know, `fail` why the run must end.
     """
 
-    def __init__(self, head_answers: Callable[[], bool], num_fitting: Callable[[], int], *,
+    def __init__(self, head_answers: Callable[[], bool], num_fitting: Callable[[], int | None], *,
                  say: Callable[[str], None], fail: Callable[[InfrastructureError], None],
                  no_machine_seconds: float) -> None:
         self._head_answers, self._num_fitting = head_answers, num_fitting
@@ -49,7 +50,10 @@ class Watch:
         self._look_for_room(now)
 
     def _look_for_room(self, now: float) -> None:
-        if self._num_fitting() > 0:
+        num_fitting = self._num_fitting()
+        if num_fitting is None:
+            return
+        if num_fitting > 0:
             if self._waiting:
                 self._say("a machine with room for a trial is there again")
             self._room_seen, self._waiting = now, False

@@ -14,7 +14,8 @@ class Cluster:
     """A cluster whose head and room are set, a clock, and what the watch made of them."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now, self.head, self.fitting = 100.0, True, 2
+        self.now, self.head = 100.0, True
+        self.fitting: int | None = 2
         self.said: list[str] = []
         self.failures: list[str] = []
         monkeypatch.setattr(room, "time", SimpleNamespace(monotonic=lambda: self.now, sleep=lambda _seconds: None))
@@ -75,6 +76,11 @@ def test_a_head_that_answers_again_is_forgiven(cluster: Cluster) -> None:
 def test_nothing_is_asked_of_a_cluster_whose_head_is_silent(cluster: Cluster) -> None:
     cluster.look_after(1.0, head=False, fitting=0)
     assert cluster.said == [], "Ray would block"
+
+
+def test_a_cluster_that_cannot_be_asked_is_neither_full_nor_empty(cluster: Cluster) -> None:
+    cluster.look_after(1e6, fitting=None)
+    assert (cluster.said, cluster.failures) == ([], [])
 
 
 def test_where_the_driver_is_held_fast_it_is_let_go(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
