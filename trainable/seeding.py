@@ -5,12 +5,8 @@ Owns how a name becomes a seed. Refuses to know what the streams are used for, a
 
 import hashlib
 import json
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    import torch
 
 MIXING_STREAMS = frozenset({"pairing", "lam", "box", "layer", "others", "noise"})
 """What a redraw draws anew: who is mixed with whom, how much, where, in which layer, and noise and directions of the input.
@@ -43,16 +39,3 @@ def replicate_names(name: str, split: int, repeat: int, redraw: int) -> tuple[st
 def numpy_stream(seed: int, *names: str | int) -> np.random.Generator:
     """A fresh numpy generator at the start of the stream; its draws are the same whatever device the trial runs on."""
     return np.random.default_rng(stream_seed(seed, *names))
-
-
-def torch_stream(device: "str | torch.device", seed: int, *names: str | int) -> "torch.Generator":
-    """A fresh torch generator on `device`, at the start of the stream.
-
-    Torch's CPU generator keeps the low 32 bits of a seed only, and a CUDA generator gives other numbers than a CPU one:
-    meant for bulk draws inside a model (dropout), not for what must agree across devices.
-    """
-    import torch
-
-    generator = torch.Generator(device=device)
-    generator.manual_seed(stream_seed(seed, *names))
-    return generator

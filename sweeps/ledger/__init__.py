@@ -234,15 +234,6 @@ class Ledger(LedgerReads):
         running = self.trials(study_id, state=RUNNING)
         return [self.close_attempt(study_id, trial.key, INTERRUPTED, "the driver ended", at) for trial in running]
 
-    def set_brain(self, study_id: int, key: str, brain: dict[str, Any]) -> TrialRecord:
-        """Replace what the sampler wants remembered of this trial."""
-
-        def body(connection: Connection, revision: int) -> TrialRecord:
-            trial = self._known(connection, study_id, key)
-            return write.change_trial(connection, trial, revision, {"brain": as_json(brain)})
-
-        return self._store.commit(study_id, "set_brain", body)
-
     def decide(self, study_id: int, key: str | None, kind: str, at: float, detail: dict[str, Any]) -> None:
         """Record a decision about a trial, or about the study when `key` is None."""
 

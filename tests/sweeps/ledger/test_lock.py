@@ -104,7 +104,6 @@ def test_a_driver_that_lost_its_study_can_write_nothing(ledger, study_id, second
         lambda: ledger.add_trial(study_id, make.spec(1), AT),
         lambda: ledger.append(study_id, make.report(epochs=(1, 1)), AT),
         lambda: ledger.close_attempt(study_id, "key0", "LOST", "", AT),
-        lambda: ledger.set_brain(study_id, "key0", {}),
         lambda: ledger.set_study(study_id, state="x"),
         lambda: ledger.decide(study_id, None, "x", AT, {}),
         lambda: ledger.heartbeat(study_id, AT),

@@ -131,9 +131,10 @@ def test_an_interrupted_trial_waits_and_runs_again(
 
 def test_a_change_nobody_sees_in_mlflow_is_not_sent(
         ledger: Ledger, study: StudyRecord, runs: FakeRuns, projection: Projection) -> None:
-    run(ledger, study.id, 0)
+    ledger.add_trial(study.id, spec(0), BEGAN)
+    ledger.append(study.id, report(0, 1, 2), BEGAN + 2)
     send_all(projection)
-    ledger.set_brain(study.id, KEY, {"told": True})
+    ledger.append(study.id, replace(report(0, 1, 2), rows=()), BEGAN + 3)
     send_all(projection)
     assert runs.calls[-1] == runs.calls[-2] == "save_cursor"
 
@@ -259,7 +260,7 @@ def test_what_a_trial_found_is_sent_once_after_its_metrics_and_before_its_end(
     send_all(projection)
     assert runs.calls == ["open", "create", "write", "add_data", "put_findings", "set_status", "save_cursor"]
     assert runs.runs[KEY]["findings"] == FOUND
-    ledger.set_brain(study.id, KEY, {"told": True})
+    run(ledger, study.id, 1)
     send_all(projection)
     assert runs.calls.count("put_findings") == 1
 
