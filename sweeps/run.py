@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweeps.answer import results_of, write_answer
-from sweeps.fork import ways_out
-from sweeps.forking import begin_fork, donors_of
+from sweeps.backup import copying, restore
+from sweeps.fork import begin_fork, donors_of
+from sweeps.fork.applies import ways_out
 from sweeps.home import Home
 from sweeps.ledger import Ledger
-from sweeps.ledger_copies import copying, restore
 from sweeps.pace import Pace, Workload
 from sweeps.plan_cost import fewest_trials, num_trials
 from sweeps.progress import Progress

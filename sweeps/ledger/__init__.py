@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 from sweeps.changes import changes
 from sweeps.ledger import lock
 from sweeps.ledger import writes as write
-from sweeps.ledger.copies import insert_copy, insert_fork
+from sweeps.ledger.forked import insert_copy, insert_fork
 from sweeps.ledger.intake import Intake, contradictions, end_fields, judge
 from sweeps.ledger.reads import LedgerReads, find_attempts, find_rows, find_study, find_trial
 from sweeps.ledger.schema import as_json, studies

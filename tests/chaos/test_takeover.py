@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.copy_shelf import Shelf
+from sweeps.backup.shelf import Shelf
 from sweeps.home import Home
 from sweeps.ledger import Ledger
 from sweeps.records import ENDED, FINAL_STATES, INTERRUPTED
@@ -23,7 +23,7 @@ environment, ledger_trials, start, wait_for_trials = (
     RUN[name] for name in ("environment", "ledger_trials", "start", "wait_for_trials"))
 STUDY, PER_SPLIT = RUN["STUDY"], 6
 IMPATIENT = "from sweeps.ledger import lock; lock.STALE_SECONDS = 2.0"
-DILIGENT = "from sweeps import ledger_copies; ledger_copies.COPY_SECONDS = 0.5"
+DILIGENT = "from sweeps import backup; backup.COPY_SECONDS = 0.5"
 
 
 def start_with(seam: str, home: Path, *arguments: str) -> "subprocess.Popen[str]":

@@ -15,7 +15,7 @@ from sweeps.brain import Brain
 from sweeps.doctor import Health, assert_consistent, examine
 from sweeps.doctor.finding import LEDGER, MLFLOW, SAMPLER, STORAGE
 from sweeps.doctor.mending import mend
-from sweeps.forking import begin_fork, donors_of
+from sweeps.fork import begin_fork, donors_of
 from sweeps.home import Home
 from sweeps.ledger import ASKED, Ledger
 from sweeps.optuna_study import memory_of

@@ -1,7 +1,7 @@
 """A finished trial of one study as a trial of another: the statements of which a fork is made. Each runs inside a transaction.
 
 Owns what goes along: final state and metrics, rows, attempts, decisions, findings. Predictions stay where they are, under their
-recorded path and digest. Which trials apply is settled before (sweeps.fork).
+recorded path and digest. Which trials apply is settled before (sweeps.fork.applies).
 """
 
 from collections.abc import Sequence

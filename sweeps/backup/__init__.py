@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from sweeps.copy_shelf import Card, Shelf, digest_of
+from sweeps.backup.shelf import Card, Shelf, digest_of
 from sweeps.home import Home
 from sweeps.ledger import lock, snapshot
 from sweeps.ledger.snapshot import Standing

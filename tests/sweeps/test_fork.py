@@ -16,8 +16,8 @@ from sweeps.attempt import Place
 from sweeps.brain import Brain
 from sweeps.doctor import findings_of
 from sweeps.doctor.recorded import read
-from sweeps.fork import ways_out
-from sweeps.forking import begin_fork, donors_of
+from sweeps.fork import begin_fork, donors_of
+from sweeps.fork.applies import ways_out
 from sweeps.home import Home
 from sweeps.ledger import Ledger
 from sweeps.optuna_study import memory_of

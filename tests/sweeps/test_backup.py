@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from sweeps.copy_shelf import Shelf, digest_of
+from sweeps.backup import COPY_SECONDS, Copier, copied_file, copying, restore
+from sweeps.backup.shelf import Shelf, digest_of
 from sweeps.home import Home
 from sweeps.ledger import Ledger, lock, snapshot
-from sweeps.ledger_copies import COPY_SECONDS, Copier, copied_file, copying, restore
 from trainable.errors import InfrastructureError, LedgerError, StudyLocked
 
 HOST, PID = lock.here()

@@ -1,13 +1,14 @@
 """Beginning a study as a fork of another in the same ledger: the finished trials that still apply are taken over, not run again.
 
-Owns what is refused, and the words. Which trials apply is settled in sweeps.fork, how they are copied in sweeps.ledger.copies.
+Owns what is refused, and the words. Which trials apply is settled in sweeps.fork.applies, how they are copied in
+sweeps.ledger.forked.
 """
 
 from collections.abc import Mapping
 
 from sweeps.answer import known_study
 from sweeps.changes import changes
-from sweeps.fork import Fork, Remember, measure_donors, search_copies
+from sweeps.fork.applies import Fork, Remember, measure_donors, search_copies
 from sweeps.ledger import Ledger
 from sweeps.records import FINAL_STATES, FORKED_FROM, StudyRecord, TrialRecord
 from sweeps.study import Study
