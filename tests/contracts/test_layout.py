@@ -1,6 +1,7 @@
 """The shape of the code, as failing tests: who may import what, and how long anything may be."""
 
 import ast
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,8 @@ def test_only_the_command_line_and_the_progress_print(path: Path) -> None:
 def test_no_module_is_a_drawer() -> None:
     drawers = {"utils", "helpers", "manager", "common", "base", "misc"}
     assert not drawers & {path.stem for path in MODULES}
+
+
+def test_every_package_is_installed() -> None:
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    assert set(listed) == {name_of(path) for path in MODULES if path.name == "__init__.py"}
