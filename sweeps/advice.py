@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sweeps.records import DISK, LOST
+from sweeps.records import CRASHED, DISK, DIVERGED, LOST, OOM, TIMEOUT
 from sweeps.study import Study
 
 
@@ -22,19 +22,22 @@ def advice(failures: Sequence[Mapping[str, Any]], study: Study) -> list[str]:
 
 def _way_out(name: str, first: str, study: Study) -> str:
     compute = study.compute
-    if name == "DIVERGED":
+    if name == DIVERGED:
         return (f"training lost its loss ({first}). {_calmer(study)} Such a change makes another study: give it another name, "
                 "--set name=..")
-    if name == "OOM":
+    if name == OOM:
         return ("memory ran out. Fewer trials at a time (compute.max_concurrent) or more of the machine for each (compute.cpus "
                 f"{compute.cpus:g}, compute.gpus {compute.gpus}) need no new study; a smaller train.batch_size or model does.")
     if name == DISK:
         return f"the storage has no room ({first}). Make room; --storage names another place."
     if name == LOST:
-        return (f"the worker died {compute.retries + 1} times ({first}): killed for want of memory, or its machine went away. "
-                "compute.retries and compute.max_concurrent may be changed.")
-    if name == "TIMEOUT":
-        return f"no progress was heard for too long ({first})."
+        return f"one machine after the other died under it ({first}): look for what it does to them, memory first."
+    if name == TIMEOUT:
+        limit = "never" if compute.no_progress_seconds is None else f"{compute.no_progress_seconds:g} s"
+        return f"no report came in time ({first}). Where an epoch takes longer, raise compute.no_progress_seconds, {limit}."
+    if name == CRASHED and "died" in first:
+        return (f"its worker died {compute.retries + 1} times ({first}): often for want of memory. compute.max_concurrent and "
+                "compute.retries may be changed.")
     return f"the code raised an error ({first}). `mixup-sweep trial --study ..` runs one trial here, with its traceback."
 
 

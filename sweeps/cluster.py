@@ -52,6 +52,7 @@ _CREDENTIALS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKE
 Workers have their own: those on this machine inherit it, those of a cluster that of `ray start`."""
 
 _AUTHENTICATION = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")
+_TOKEN_FILE = Path.home() / ".ray" / "auth_token"
 _OWN_TOKEN = secrets.token_hex(32)  # one for the life of the process, since Ray keeps the first it has seen
 
 
@@ -209,6 +210,8 @@ def _authenticate(mode: str) -> None:
 
     Ray listens on every interface, so a local cluster without a token would run anybody's code.
     """
+    if mode == "token" and not any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")):
+        check_token_file(_TOKEN_FILE)
     if mode == "token" and not _has_token():
         os.environ["RAY_AUTH_TOKEN"] = _OWN_TOKEN
     os.environ.setdefault("RAY_AUTH_MODE", mode)
@@ -216,5 +219,10 @@ def _authenticate(mode: str) -> None:
 
 
 def _has_token() -> bool:
-    return any(name in os.environ for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")) or (
-        Path.home() / ".ray" / "auth_token").exists()
+    return any(name in os.environ for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")) or _TOKEN_FILE.exists()
+
+
+def check_token_file(path: Path) -> None:
+    """AddressError for a token that others on this machine can read: whoever has it runs code as its owner on every node."""
+    if path.exists() and path.stat().st_mode & 0o077:
+        raise AddressError(f"Ray's token {path} has mode {path.stat().st_mode & 0o777:04o}, so others can read it: chmod 600 it")

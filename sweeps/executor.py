@@ -54,7 +54,7 @@ def execute(sweep: Sweep, source: "Source", place: Place, *, address: str | None
         space = room(sweep.study.compute, found)
         session = Session(sweep, space.num_workers)
         unread = tempfile.TemporaryDirectory(prefix="mixup-sweeps-", ignore_cleanup_errors=True)
-        with signals(session), Guard(watch_for(session, space), give_up), unread as scratch:
+        with signals(session), Guard(watch_for(session, space), give_up, ray.is_initialized), unread as scratch:
             tuner = make_tuner(session, source, replace(place, device="cuda" if space.gpus else "cpu"), space, runner, scratch)
             try:
                 tuner.fit()

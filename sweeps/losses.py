@@ -14,7 +14,7 @@ CLASSES = (LOST, CRASHED, TIMEOUT, OOM)
 """The machine went; the process died; it made no progress; it had too little memory."""
 
 MAX_MACHINES_LOST = 10
-"""Machines may die without any fault of a trial, but one that takes ten of them with it is not tried on an eleventh."""
+"""Machines may die without any fault of a trial, but one that has taken so many with it is given no more."""
 
 _OUT_OF_MEMORY = re.compile(r"OutOfMemory|low on memory|MemoryError")
 _MACHINE = re.compile(r"node has died|NodeDied|temporarily unavailable")
@@ -43,8 +43,8 @@ def consequence(losses: Counter[str], retries: int) -> str:
     """What follows for a trial that was lost so often, by class: AGAIN, ALONE or GIVE_UP.
 
     A lost machine is not the trial's fault and costs none of its `retries`. One that ran out of memory is tried once more
-    with every machine to itself, then given up.
+    with every machine to itself, then given up (at once where there are no `retries`).
     """
-    if losses[OOM] > min(1, retries) or losses[CRASHED] + losses[TIMEOUT] > retries or losses[LOST] > MAX_MACHINES_LOST:
+    if losses[OOM] > min(1, retries) or losses[CRASHED] + losses[TIMEOUT] > retries or losses[LOST] >= MAX_MACHINES_LOST:
         return GIVE_UP
     return ALONE if losses[OOM] else AGAIN

@@ -12,12 +12,10 @@ TRIAL_STATES = (PENDING, RUNNING, INTERRUPTED, FINISHED, PRUNED, FAILED)
 FINAL_STATES = (FINISHED, PRUNED, FAILED)
 
 ENDED, LOST = "ENDED", "LOST"
-ATTEMPT_STATES = (RUNNING, ENDED, LOST, INTERRUPTED)
 
 DIVERGED, OOM, DISK, CRASHED, TIMEOUT = "DIVERGED", "OOM", "DISK", "CRASHED", "TIMEOUT"
 FAILURE_CLASSES = (DIVERGED, OOM, DISK, CRASHED, TIMEOUT, LOST)
 """Why a trial failed: a loss that is no number, memory, room in the storage, its process, no progress, its machine."""
-"""The class of a trial for which the storage had no room: the one that ends the run, since all others would meet it too."""
 SEARCH, MEASURE = "search", "measure"
 TRANSFER = "transfer"
 """The one diagnostic of a study that no single trial can compute: attacks made on one arm and tried on the others."""

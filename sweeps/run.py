@@ -259,7 +259,8 @@ def driving(ledger: Ledger, record: StudyRecord) -> Iterator[None]:
 
     def beat() -> None:
         while not over.wait(HEARTBEAT_SECONDS):
-            with suppress(LedgerError):  # a lost study shows at the next commit, where it can be told
+            # a lost study shows at the next commit, where it can be told; nothing else may end the beat, or the lease runs out
+            with suppress(Exception):
                 ledger.heartbeat(record.id, time.time())
 
     thread = threading.Thread(target=beat, name="heartbeat", daemon=True)

@@ -113,6 +113,8 @@ class Session:
         return True
 
     def record(self, trial_id: str, report: Report) -> bool:
+        if trial_id not in self._keys:  # given up for lost: its trial has another try by now, which this must not end
+            return True
         self._num_reports += 1
         self._heard[trial_id] = time.monotonic()
         if report.end and report.end.failure_class == DISK:  # every other trial would meet it too, and lose its training

@@ -10,7 +10,7 @@ import time
 
 from sweeps.answer import driver_of
 from sweeps.home import Home
-from trainable.errors import StudyError
+from trainable.errors import InfrastructureError, StudyError
 
 STOP_SECONDS = 60.0
 """A driver lets running trials report for 20 s; then it brings MLflow up to date."""
@@ -21,7 +21,7 @@ def stop_driver(home: Home, name: str, command: str, *, now: bool = False) -> st
     """Stop the driver of a study and wait until it has let go of it; what came of it, in words.
 
     `now`: running trials are not waited for; they go on from their last checkpoint later. StudyError, with the `command` to
-    give there, where the driver is on another host or another user's.
+    give there, where the driver is on another host or another user's; InfrastructureError where it does not end.
     """
     holder = driver_of(home, name)
     if holder is None:
@@ -42,4 +42,5 @@ def stop_driver(home: Home, name: str, command: str, *, now: bool = False) -> st
         if driver is None or driver.pid != holder.pid:
             return f"{name} is stopped; nothing is lost" + (": trials cut off go on from their last checkpoints" if now else "")
         time.sleep(POLL_SECONDS)
-    return f"{name} was asked to stop, and process {holder.pid} is still finishing" + ("" if now else "; --now does not wait")
+    raise InfrastructureError(f"{name} was asked to stop, and process {holder.pid} is still finishing after {STOP_SECONDS:.0f} s"
+                              + ("" if now else "; --now does not wait"))

@@ -6,13 +6,14 @@ Owns how long a silent head and a cluster without room are waited for. Knows no 
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from trainable.errors import InfrastructureError
 
 LOOK_SECONDS = 2.0
 HEAD_SECONDS = 15.0
 """How long a head may be silent. Ray's own client ends the whole process after 60 s of it, without a word of ours."""
-STUCK_SECONDS = 15.0
+STUCK_SECONDS, LEAVING_SECONDS = 15.0, 30.0
 """How long the driver may take to end once the head is gone. Ray may wait for an answer that nobody will give."""
 
 LEAVE_SECONDS = 2.0
@@ -71,8 +72,8 @@ class Guard:
     """A thread that keeps a Watch looking while the block runs. Where the head is gone and the process has not ended of itself
     in time, it calls `give_up` with the reason: Ray's calls then block until Ray ends the process without a word."""
 
-    def __init__(self, watch: Watch, give_up: Callable[[str], None]) -> None:
-        self._watch, self._give_up = watch, give_up
+    def __init__(self, watch: Watch, give_up: Callable[[str], None], is_held: Callable[[], bool] = lambda: True) -> None:
+        self._watch, self._give_up, self._is_held = watch, give_up, is_held
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
 
@@ -86,8 +87,11 @@ class Guard:
 
     def _run(self) -> None:
         while not self._over.wait(LOOK_SECONDS):
-            self._watch.look()
+            with suppress(Exception):  # a look that fails is followed by another: without any a dead head would go unseen
+                self._watch.look()
             if self._watch.head_gone:
-                time.sleep(STUCK_SECONDS)  # beyond the block too: leaving Ray is what may hang
-                self._give_up(self._watch.head_gone)
+                if self._over.wait(STUCK_SECONDS):  # the driver got out of its loop, and has a last word to say
+                    time.sleep(LEAVING_SECONDS)
+                if self._is_held():  # else Ray has let go of the process: it ends by itself
+                    self._give_up(self._watch.head_gone)
                 return

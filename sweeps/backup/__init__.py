@@ -175,6 +175,9 @@ def _placed(content: bytes, ledger: Path) -> bool:
     """Whether the content is a sound ledger, which then lies at `ledger`."""
     ledger.parent.mkdir(parents=True, exist_ok=True)
     part = ledger.with_name(f"{ledger.name}.{os.getpid()}.part")
+    for left in (ledger.with_name(f"{ledger.name}{suffix}") for suffix in ("-wal", "-shm", "-journal")):
+        if left.exists():  # SQLite would take it for the log of the ledger put beside it
+            raise LedgerError(f"ledger {ledger}: {left.name} of an earlier ledger lies there without it; move it away first")
     try:
         part.write_bytes(content)
         if snapshot.find_damage(part) is not None:

@@ -10,7 +10,7 @@ import sys
 from rich.console import Console
 
 from sweeps.cli import mending, reading, running
-from sweeps.cli.options import FAILURES, INFRASTRUCTURE, INTERRUPTED, INTERRUPTED_TWICE, USAGE, app, command_line
+from sweeps.cli.options import FAILURES, INFRASTRUCTURE, INTERRUPTED, USAGE, app, command_line
 from sweeps.console import out
 from sweeps.redaction import redact
 from trainable.errors import (
@@ -43,8 +43,6 @@ def main() -> None:
         text = f"error: no room on a disk: {redact(str(error))}; make room, and the same command goes on: {command_line()}"
         Console(stderr=True, highlight=False).print(text, markup=False, soft_wrap=True)
         sys.exit(INFRASTRUCTURE)
-    except KeyboardInterrupt as error:  # a first one that came before there was a sweep to stop, or the second
-        if type(error) is not KeyboardInterrupt:
-            sys.exit(INTERRUPTED_TWICE)
-        out.print(f"Interrupted before a trial had begun. The same command goes on: {command_line()}", soft_wrap=True)
+    except KeyboardInterrupt:  # before a command had begun
+        out.print(f"Interrupted. The same command goes on: {command_line()}", soft_wrap=True)
         sys.exit(INTERRUPTED)

@@ -6,13 +6,17 @@ Owns no command. Exit codes: 0 done, 2 wrong usage or study, 3 done but more tri
 
 import os
 import shlex
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 
+from sweeps.console import out
 from sweeps.redaction import redact
 from sweeps.study import load_study, studies_shipped
 from sweeps.study.reader import clean
@@ -45,6 +49,22 @@ def abandon(why: str) -> NoReturn:
     """End the process at once, as for any failure of the infrastructure, where its main thread cannot be reached any more."""
     Console(stderr=True, highlight=False).print(f"error: {why}", markup=False, soft_wrap=True)
     os._exit(INFRASTRUCTURE)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Within it SIGTERM is what Ctrl-C is, and either ends the process with the command that goes on, also while no trial runs.
+
+    Typer would make 130 of it without a word. An interrupt of another type is the second one: that is 130.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if type(error) is not KeyboardInterrupt:
+            sys.exit(INTERRUPTED_TWICE)
+        out.print(f"Interrupted. The same command goes on: {command_line()}", soft_wrap=True)
+        sys.exit(INTERRUPTED)
 
 
 def command_line() -> str:

@@ -18,6 +18,7 @@ from sweeps.cli.options import (
     abandon,
     app,
     command_line,
+    interruptible,
     name_of,
 )
 from sweeps.console import out, say, show_results, show_table
@@ -44,7 +45,8 @@ def run(study: StudyName = "digits", sets: Sets = None, ledger: LedgerUrl = None
     loaded = load_study(study, overrides=sets or [])
     options = RunOptions(address=address, defer_tracking=tracker == "defer", abandon=abandon, fork_of=fork,
                          command=command_line(), say=say)
-    outcome = run_study(loaded, home, options, partial(Progress, out))
+    with interruptible():
+        outcome = run_study(loaded, home, options, partial(Progress, out))
     if outcome.interrupted:
         out.print(f"Interrupted. The same command goes on: {command_line()}", soft_wrap=True)
         sys.exit(INTERRUPTED)

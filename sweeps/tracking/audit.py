@@ -77,8 +77,9 @@ def _speaking_to(uri: str) -> Iterator[Any]:
     """MLflow's client, in the environment that the sender has too. Whatever goes wrong becomes an InfrastructureError."""
     from sweeps.tracking import check, environment
     check(uri)
-    before = dict(os.environ)
-    os.environ.update(environment())
+    wanted = environment()
+    before = {name: os.environ.get(name) for name in wanted if os.environ.get(name) != wanted[name]}
+    os.environ.update(wanted)
     try:
         from mlflow import MlflowClient
         yield MlflowClient(uri)
@@ -87,8 +88,8 @@ def _speaking_to(uri: str) -> Iterator[Any]:
     except Exception as error:
         raise InfrastructureError(hide_secrets(explain(error, uri).text)) from error
     finally:
-        os.environ.clear()
-        os.environ.update(before)
+        for name, value in before.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
 
 def _is_absent(uri: str) -> bool:

@@ -46,4 +46,7 @@ def test_divergence_is_calmed_by_what_the_study_has_not_done_yet(overrides: tupl
 def test_a_lost_worker_is_told_with_its_number_of_tries() -> None:
     few = study()
     few = replace(few, compute=replace(few.compute, retries=4))
-    assert "died 5 times" in advice(failures(("LOST", 1)), few)[0]
+    (text,) = advice([{"class": "CRASHED", "text": "its worker process has died", "count": 1}], few)
+    assert "died 5 times" in text
+    (text,) = advice(failures(("TIMEOUT", 1)), few)
+    assert "compute.no_progress_seconds, 3600 s" in text

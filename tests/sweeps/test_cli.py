@@ -3,8 +3,10 @@
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -173,16 +175,33 @@ def test_a_changed_study_is_refused_with_what_has_changed_and_the_way_out(finish
         assert [study.name for study in ledger.studies()] == ["smoke"]
 
 
-@pytest.mark.parametrize(("error", "code", "said"), [
-    (KeyboardInterrupt, 5, "The same command goes on: mixup-sweep run smoke"), (Forced, 130, "")])
-def test_an_interrupt_before_there_is_a_sweep_is_no_second_one(monkeypatch: pytest.MonkeyPatch, error: type, code: int, said: str,
-                                                               capsys: pytest.CaptureFixture[str]) -> None:
-    def interrupted() -> None:
-        raise error
-    monkeypatch.setattr(cli, "app", interrupted)
+def terminated() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def interrupted() -> None:
+    raise KeyboardInterrupt
+
+
+def interrupted_again() -> None:
+    raise Forced
+
+
+@pytest.mark.parametrize(("happens", "code", "said"), [
+    (terminated, 5, "The same command goes on: mixup-sweep run smoke"),
+    (interrupted, 5, "The same command goes on: mixup-sweep run smoke"), (interrupted_again, 130, "")])
+def test_a_run_told_to_end_while_no_trial_runs_says_how_to_go_on(
+        monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], happens: Callable[[], None], code: int,
+        said: str) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("sweeps.run.run_study", lambda *_arguments: happens())
     monkeypatch.setattr(sys, "argv", ["mixup-sweep", "run", "smoke"])
-    with pytest.raises(SystemExit) as caught:
-        cli.main()
+    monkeypatch.setenv("SWEEP_HOME", str(tmp_path))
+    try:
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+    finally:
+        signal.signal(signal.SIGTERM, before)
     assert caught.value.code == code
     assert said in capsys.readouterr().out
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sweeps.cluster import SESSION_BYTES, Node, Room, check_address, check_session_folder, room
+from sweeps.cluster import SESSION_BYTES, Node, Room, check_address, check_session_folder, check_token_file, room
 from sweeps.study import Compute
 from trainable.errors import AddressError, InfrastructureError
 
@@ -91,3 +91,13 @@ def test_a_folder_without_room_for_ray_s_session_is_named(monkeypatch: pytest.Mo
 
 def test_a_folder_for_ray_s_session_that_is_not_there_yet_is_made_by_ray(tmp_path: Path) -> None:
     check_session_folder({"RAY_TMPDIR": str(tmp_path / "not" / "yet")})
+
+
+@pytest.mark.parametrize(("mode", "refused"), [(0o600, False), (0o400, False), (0o640, True), (0o644, True)])
+def test_a_token_that_others_can_read_is_refused(tmp_path: Path, mode: int, refused: bool) -> None:
+    token = tmp_path / "auth_token"
+    check_token_file(token)
+    token.write_text("x")
+    token.chmod(mode)
+    with pytest.raises(AddressError, match="so others can read it: chmod 600 it") if refused else nullcontext():
+        check_token_file(token)

@@ -31,7 +31,7 @@ def test_an_attempt_of_an_older_ledger_counts_as_a_crash() -> None:
     ({}, 0, AGAIN),
     ({CRASHED: 1}, 0, GIVE_UP), ({CRASHED: 2}, 2, AGAIN), ({CRASHED: 3}, 2, GIVE_UP),
     ({TIMEOUT: 1, CRASHED: 1}, 1, GIVE_UP), ({TIMEOUT: 1}, 1, AGAIN),
-    ({LOST: 10}, 0, AGAIN), ({LOST: 11}, 100, GIVE_UP), ({LOST: 3, CRASHED: 1}, 1, AGAIN),
+    ({LOST: 9}, 0, AGAIN), ({LOST: 10}, 100, GIVE_UP), ({LOST: 3, CRASHED: 1}, 1, AGAIN),
     ({OOM: 1}, 0, GIVE_UP), ({OOM: 1}, 1, ALONE), ({OOM: 2}, 5, GIVE_UP), ({OOM: 1, LOST: 2, CRASHED: 1}, 1, ALONE)])
 def test_what_follows_from_losses(losses: dict[str, int], retries: int, expected: str) -> None:
     assert consequence(Counter(losses), retries) == expected

@@ -229,6 +229,18 @@ def test_an_orderly_stop_is_said_once_with_how_long_it_may_take() -> None:
     assert sweep.said == ["stopping: running trials (1) keep a checkpoint, which takes at most 20 s; a second Ctrl-C ends at once"]
 
 
+def test_a_late_report_of_a_lost_try_reaches_nobody() -> None:
+    session, sweep = make_session("ab")
+    session.dispatch("1")
+    session.lost("1", "its node has died")
+    sweep.waiting = ["a"]
+    session.dispatch("2")
+    assert session.record("1", report("a", end=True))
+    assert sweep.running == {"a"}
+    assert session.record("2", report("a", end=True))
+    assert sweep.running == set()
+
+
 def test_tune_may_pickle_it_but_gets_nothing() -> None:
     session, _ = make_session("a")
     assert type(pickle.loads(pickle.dumps(session))) is object

@@ -12,7 +12,7 @@ from sweeps import stopping
 from sweeps.home import Home
 from sweeps.ledger import Ledger, lock
 from sweeps.stopping import stop_driver
-from trainable.errors import StudyError
+from trainable.errors import InfrastructureError, StudyError
 
 HOST, _ = lock.here()
 COMMAND = "mixup-sweep stop digits"
@@ -81,8 +81,8 @@ def test_one_that_takes_its_time_is_told_of(home: Home, held: Callable[[str, int
     monkeypatch.setattr(stopping, "STOP_SECONDS", 0.5)
     driver = begin(3)
     held(HOST, driver.pid)
-    told = stop_driver(home, "digits", COMMAND)
-    assert f"process {driver.pid} is still finishing; --now does not wait" in told
+    with pytest.raises(InfrastructureError, match=rf"process {driver.pid} is still finishing after 0 s; --now does not wait"):
+        stop_driver(home, "digits", COMMAND)
 
 
 def test_one_on_another_host_is_named_with_the_command_to_give_there(home: Home, held: Callable[[str, int], None]) -> None:

@@ -85,6 +85,7 @@ def test_a_cluster_that_cannot_be_asked_is_neither_full_nor_empty(cluster: Clust
 
 def test_where_the_driver_is_held_fast_it_is_let_go(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(room, "STUCK_SECONDS", 0.01)
     reasons: list[str] = []
     guard = Guard(cluster.watch, reasons.append)
     cluster.head = False
@@ -93,6 +94,33 @@ def test_where_the_driver_is_held_fast_it_is_let_go(cluster: Cluster, monkeypatc
         guard._thread.join(10)
     assert len(reasons) == 1
     assert "the head of the Ray cluster has not answered" in reasons[0]
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_a_driver_that_got_out_of_its_loop_is_let_go_only_if_ray_holds_it_then(
+        cluster: Cluster, monkeypatch: pytest.MonkeyPatch, held: bool) -> None:
+    monkeypatch.setattr(room, "LOOK_SECONDS", 0.01)
+    reasons: list[str] = []
+    guard = Guard(cluster.watch, reasons.append, lambda: held)
+    cluster.head = False
+    cluster.now += HEAD_SECONDS
+    with guard:
+        while not cluster.watch.head_gone:
+            pass
+    guard._thread.join(10)
+    assert len(reasons) == held
+
+
+def test_a_look_that_fails_is_followed_by_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "LOOK_SECONDS", 0.01)
+    looks = threading.Semaphore(0)
+
+    def failing() -> bool:
+        looks.release()
+        raise OSError("the terminal is gone")
+
+    with Guard(Watch(failing, lambda: 1, say=print, fail=print, no_machine_seconds=60.0), print):
+        assert all(looks.acquire(timeout=10) for _ in range(3))
 
 
 def test_the_end_of_a_run_waits_for_a_look_that_is_just_being_taken(monkeypatch: pytest.MonkeyPatch) -> None:
