@@ -9,7 +9,7 @@ import sys
 
 from rich.console import Console
 
-from sweeps.cli import mending, reading, running
+from sweeps.cli import keeping, reading, running
 from sweeps.cli.options import FAILURES, INFRASTRUCTURE, INTERRUPTED, USAGE, app, command_line
 from sweeps.console import out
 from sweeps.redaction import redact
@@ -24,7 +24,7 @@ from trainable.errors import (
     StudyError,
 )
 
-__all__ = ["app", "main", "mending", "reading", "running"]
+__all__ = ["app", "keeping", "main", "reading", "running"]
 
 
 def main() -> None:

@@ -34,8 +34,8 @@ DIGEST = "0" * 16
 class Desk:
     """One ledger and everything that was run into it; `ran` holds the keys of the trials that trained since it was cleared."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.ledger, self.ran = folder, Ledger.open(folder / "ledger.db"), list[str]()
+    def __init__(self, folder: Path, ledger_url: str) -> None:
+        self.folder, self.ledger, self.ran = folder, Ledger.open(ledger_url), list[str]()
 
     def run(self, study: Study, fork_of: str | None = None, digest: str = DIGEST) -> StudyRecord:
         """Run what is left of a study, begun as a fork if asked; its record."""
@@ -71,8 +71,9 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Any:
-    made = Desk(tmp_path)
+def desk(tmp_path: Path, ledger_url: str) -> Any:
+    """In a file, and in PostgreSQL where that is selected."""
+    made = Desk(tmp_path, ledger_url)
     with closing(made.ledger):
         yield made
 
