@@ -24,7 +24,7 @@ _SIGNS = {"connection refused": "refuses the connection: is it running?", "timed
           "disk is full": "has a full disk", "no space left": "has a full disk"}
 _BUSY = ("too many 503", "too many 429")
 
-CREDENTIALS = ("MLflow at {uri} refuses the credentials: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "
+CREDENTIALS = ("MLflow at {uri} refuses the credentials; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "
                "or MLFLOW_TRACKING_TOKEN ({given})")
 HOST_HEADER = ("MLflow at {uri} refuses the host name in this address: start the server with --allowed-hosts (or "
                "MLFLOW_SERVER_ALLOWED_HOSTS) naming it, or use an address that it allows")

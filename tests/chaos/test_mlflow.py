@@ -63,7 +63,7 @@ def test_a_run_meets_every_kind_of_outage_and_mlflow_has_every_row_in_the_end(tm
         run.wait_for_word("behind", len(run.lines))
         proxy.mode = "deny"
         server.start()
-        run.wait_for_word("refuses the credentials: set MLFLOW_TRACKING_USERNAME")
+        run.wait_for_word("refuses the credentials; set MLFLOW_TRACKING_USERNAME")
         run.wait_for_trials(len(run.ended()) + 1)
         assert len(run.ended()) < run.num_planned, "all of it during the run"
         proxy.mode = "pass"

@@ -20,7 +20,7 @@ class FlakyProxy:
 
     def __init__(self, port: int) -> None:
         self.mode = "pass"
-        self.retry_after = 120
+        self.retry_after = 2
         self.num_met: Counter[str] = Counter()
         self.num_lost = 0
         self._losing: bytes | None = None
