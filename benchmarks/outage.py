@@ -69,10 +69,11 @@ class Play(threading.Thread):
         self._sweep, self._server, self._tracker = sweep, server, tracker
         self.began = self.killed = 0.0
         self.behind = 0
+        self._trials_end = threading.Event()
+        sweep.observers.append(lambda trial: self._trials_end.set() if trial.ended_at else None)
 
     def run(self) -> None:
-        while not any(trial.last_epoch for trial in self._sweep.running.copy().values()):
-            time.sleep(0.1)
+        self._trials_end.wait()
         time.sleep(WARM_UP_SECONDS)
         self.began = time.time()
         time.sleep(WINDOW_SECONDS)
